@@ -96,7 +96,9 @@ def capacity(
         raise InvalidParameter(
             f"Provisioned concurrency must satisfy 0 <= min <= max and max >= 1, not {low}..{high}."
         )
-    slots = SLOTS_PER_REPLICA if high % SLOTS_PER_REPLICA == 0 and low % SLOTS_PER_REPLICA == 0 else 1
+    slots = (
+        SLOTS_PER_REPLICA if high % SLOTS_PER_REPLICA == 0 and low % SLOTS_PER_REPLICA == 0 else 1
+    )
     return Capacity(0 if scale_to_zero else low, high, slots)
 
 

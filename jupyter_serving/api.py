@@ -1,0 +1,313 @@
+"""Wire types and states of the REST API; nothing else.
+
+The API is the Databricks Serving Endpoints API 2.0 plus additive fields (marked "ours"). All JSON is snake_case; unknown
+fields of a request are ignored, unset fields of an answer are left out. Times are epoch milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from .errors import InvalidParameter
+
+API_PREFIX = "/api/2.0/serving-endpoints"
+OWN_PREFIX = "/api/2.0/jupyter-serving"
+DATA_PREFIX = "/serving-endpoints"
+RESERVED_NAME_PREFIX = "databricks-"
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,63}")
+MAX_SERVED_ENTITIES = 15
+MAX_ENVIRONMENT_VARS = 30
+
+
+class Ready(StrEnum):
+    """``state.ready``: whether every served entity of the active config can answer."""
+
+    READY = "READY"
+    NOT_READY = "NOT_READY"
+
+
+class ConfigUpdate(StrEnum):
+    """``state.config_update``; clients wait for anything but ``IN_PROGRESS``."""
+
+    NOT_UPDATING = "NOT_UPDATING"
+    IN_PROGRESS = "IN_PROGRESS"
+    UPDATE_FAILED = "UPDATE_FAILED"
+    UPDATE_CANCELED = "UPDATE_CANCELED"
+
+
+class Deployment(StrEnum):
+    """``served_entities[].state.deployment``."""
+
+    CREATING = "DEPLOYMENT_CREATING"
+    READY = "DEPLOYMENT_READY"
+    FAILED = "DEPLOYMENT_FAILED"
+    RECOVERING = "DEPLOYMENT_RECOVERING"
+    ABORTED = "DEPLOYMENT_ABORTED"
+
+
+class Phase(StrEnum):
+    """``live.phase`` (ours): what a person wants to know, in one word."""
+
+    CREATING = "CREATING"
+    READY = "READY"
+    SCALED_TO_ZERO = "SCALED_TO_ZERO"
+    STARTING = "STARTING"
+    UPDATING = "UPDATING"
+    UPDATE_FAILED = "UPDATE_FAILED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+    STOPPING = "STOPPING"
+    DELETING = "DELETING"
+    CHECKING = "CHECKING"
+
+
+class Wire(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Base of all wire types: unset fields are left out of the JSON."""
+
+
+class Tag(Wire):
+    """A key and an optional value."""
+
+    key: str
+    value: str = ""
+
+
+class Registry(Wire):
+    """Ours: the MLflow stores that the deploying client means, as absolute URIs."""
+
+    tracking_uri: str
+    registry_uri: str = ""
+
+
+class ServedEntityInput(Wire):
+    """One served entity of a config, as sent.
+
+    Exactly one of ``entity_name`` with ``entity_version``, ``model_uri`` and ``model_digest`` names the model.
+    """
+
+    name: str | None = None
+    entity_name: str | None = None
+    entity_version: str | int | None = None
+    workload_size: str | None = None
+    workload_type: str | None = None
+    min_provisioned_concurrency: int | None = None
+    max_provisioned_concurrency: int | None = None
+    scale_to_zero_enabled: bool = False
+    environment_vars: dict[str, str] = {}
+    instance_profile_arn: str | None = None
+    burst_scaling_enabled: bool | None = None
+    external_model: dict[str, Any] | None = None
+    # ours
+    model_uri: str | None = None
+    model_digest: str | None = None
+    registry: Registry | None = None
+    kernel_python: str | None = None
+    scale_to_zero_seconds: float | None = None
+
+
+class ServedModelInput(ServedEntityInput):
+    """The deprecated spelling: ``served_models[]`` with ``model_name`` and ``model_version``."""
+
+    model_name: str | None = None
+    model_version: str | int | None = None
+
+    def entity(self) -> ServedEntityInput:
+        """Return the same as a served entity."""
+        fields = {f: getattr(self, f) for f in ServedEntityInput.__struct_fields__}
+        fields["entity_name"] = self.entity_name or self.model_name
+        fields["entity_version"] = self.entity_version or self.model_version
+        return ServedEntityInput(**fields)
+
+
+class Route(Wire, omit_defaults=False):
+    """Share of the traffic in whole percent; documentation examples send it as a string."""
+
+    traffic_percentage: int | str
+    served_entity_name: str | None = None
+    served_model_name: str | None = None
+
+
+class TrafficConfig(Wire):
+    """All routes; the percentages add up to 100."""
+
+    routes: list[Route] = []
+
+
+class ConfigInput(Wire):
+    """``config`` of create, and the body of update."""
+
+    name: str | None = None
+    served_entities: list[ServedEntityInput] = []
+    served_models: list[ServedModelInput] = []
+    traffic_config: TrafficConfig | None = None
+    auto_capture_config: dict[str, Any] | None = None
+
+    def entities(self) -> list[ServedEntityInput]:
+        """Served entities of either spelling."""
+        return self.served_entities or [m.entity() for m in self.served_models]
+
+
+class CreateEndpoint(Wire):
+    """Body of ``POST /api/2.0/serving-endpoints``."""
+
+    name: str
+    config: ConfigInput | None = None
+    tags: list[Tag] = []
+    description: str = ""
+    route_optimized: bool = False
+    rate_limits: list[dict[str, Any]] = []
+    ai_gateway: dict[str, Any] | None = None
+    email_notifications: dict[str, Any] | None = None
+    budget_policy_id: str | None = None
+    telemetry_config: dict[str, Any] | None = None
+
+
+class EntityState(Wire, omit_defaults=False):
+    """State of one served entity with its explanation."""
+
+    deployment: Deployment
+    deployment_state_message: str = ""
+
+
+class ServedEntityOutput(ServedEntityInput):
+    """One served entity as answered: the input with defaults filled in, and its state."""
+
+    state: EntityState | None = None
+    creator: str | None = None
+    creation_timestamp: int | None = None
+
+
+class ConfigOutput(Wire):
+    """An active or pending config as answered."""
+
+    config_version: int = 0
+    served_entities: list[ServedEntityOutput] = []
+    served_models: list[dict[str, Any]] = []
+    traffic_config: TrafficConfig | None = None
+    start_time: int | None = None
+
+
+class EndpointState(Wire, omit_defaults=False):
+    """``state`` of an endpoint."""
+
+    ready: Ready
+    config_update: ConfigUpdate
+
+
+class LiveReplicas(Wire, omit_defaults=False):
+    """Ours: replicas by state, and how many the autoscaler wants."""
+
+    ready: int = 0
+    starting: int = 0
+    draining: int = 0
+    wanted: int = 0
+
+
+class Live(Wire, omit_defaults=False):
+    """Ours: what the endpoint does just now; rates are per second over the last 10 s."""
+
+    phase: Phase
+    message: str = ""
+    replicas: LiveReplicas = LiveReplicas()
+    in_flight: int = 0
+    queued: int = 0
+    requests_per_second: float = 0.0
+    provisioned_concurrency: int = 0
+    last_cold_start_seconds: float | None = None
+
+
+class EndpointSummary(Wire):
+    """An item of the list answer."""
+
+    name: str
+    id: str
+    creator: str
+    creation_timestamp: int
+    last_updated_timestamp: int
+    state: EndpointState
+    config: dict[str, Any]
+    description: str | None = None
+    tags: list[Tag] = []
+    live: Live | None = None
+    invocations_url: str = ""
+
+
+class EndpointDetailed(Wire):
+    """The endpoint object (ServingEndpointDetailed) with our ``live`` and ``invocations_url``."""
+
+    name: str
+    id: str
+    creator: str
+    creation_timestamp: int
+    last_updated_timestamp: int
+    state: EndpointState
+    description: str | None = None
+    config: ConfigOutput | None = None
+    pending_config: ConfigOutput | None = None
+    tags: list[Tag] = []
+    permission_level: str = ""
+    route_optimized: bool | None = None
+    endpoint_url: str = ""
+    endpoint_type: str = ""
+    live: Live | None = None
+    invocations_url: str = ""
+
+
+class Event(Wire):
+    """Ours: one transition; ``id`` grows within the store, ``timestamp`` is epoch milliseconds."""
+
+    id: int
+    timestamp: int
+    type: str
+    message: str
+    endpoint: str
+    served_entity: str = ""
+    details: dict[str, Any] = {}
+
+
+class Start(Wire):
+    """Ours: one start of a replica as a waterfall; all phases in seconds."""
+
+    replica: str
+    served_entity: str
+    reason: str
+    started_at: int
+    total_seconds: float | None = None
+    phases: dict[str, float] = {}
+
+
+def decode(kind: type[Any], body: bytes) -> Any:
+    """Parse a request body into ``kind``.
+
+    Raises:
+        InvalidParameter: not JSON, a missing field or a wrong type; the message names the field's path.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidParameter(
+            f"The request body does not fit: {error}.", hint="Send a JSON object with these fields."
+        ) from error
+
+
+def check_name(name: str) -> str:
+    """Return a valid endpoint or served entity name unchanged.
+
+    Raises:
+        InvalidParameter: other than 1-63 letters, digits, ``-`` and ``_``, or the reserved prefix.
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        raise InvalidParameter(
+            f"The name {name!r} is not valid: 1 to 63 letters, digits, '-' and '_' are allowed.",
+            hint=f"Try {re.sub(r'[^A-Za-z0-9_-]+', '-', name).strip('-')[:63] or 'my-endpoint'!r}.",
+        )
+    if name.startswith(RESERVED_NAME_PREFIX):
+        raise InvalidParameter(
+            f"The name {name!r} starts with {RESERVED_NAME_PREFIX!r}, which is reserved.",
+            hint="Choose another name.",
+        )
+    return name
