@@ -1,7 +1,7 @@
 """jupyter-serving: from a model in a notebook cell to a production-grade endpoint without leaving Jupyter.
 
-Everything is imported lazily: ``import jupyter_serving`` in a kernel costs milliseconds and loads neither tornado, docker
-nor mlflow.
+Everything is imported lazily: ``import jupyter_serving`` in a kernel costs milliseconds and loads neither tornado,
+docker nor mlflow.
 """
 
 from __future__ import annotations

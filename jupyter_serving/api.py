@@ -1,7 +1,7 @@
 """Wire types and states of the REST API; nothing else.
 
-The API is the Databricks Serving Endpoints API 2.0 plus additive fields (marked "ours"). All JSON is snake_case; unknown
-fields of a request are ignored, unset fields of an answer are left out. Times are epoch milliseconds.
+The API is the Databricks Serving Endpoints API 2.0 plus additive fields (marked "ours"). All JSON is snake_case;
+unknown fields of a request are ignored, unset fields of an answer are left out. Times are epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class EndpointState(Wire, omit_defaults=False):
     config_update: ConfigUpdate
 
 
-class LiveReplicas(Wire, omit_defaults=False):
+class LiveReplicas(Wire, omit_defaults=False, frozen=True):
     """Ours: replicas by state, and how many the autoscaler wants."""
 
     ready: int = 0
