@@ -198,7 +198,7 @@ class EndpointState(Wire, omit_defaults=False):
     config_update: ConfigUpdate
 
 
-class LiveReplicas(Wire, omit_defaults=False, frozen=True):
+class LiveReplicas(Wire, omit_defaults=False):
     """Ours: replicas by state, and how many the autoscaler wants."""
 
     ready: int = 0
@@ -212,7 +212,7 @@ class Live(Wire, omit_defaults=False):
 
     phase: Phase
     message: str = ""
-    replicas: LiveReplicas = LiveReplicas()
+    replicas: LiveReplicas = msgspec.field(default_factory=LiveReplicas)
     in_flight: int = 0
     queued: int = 0
     requests_per_second: float = 0.0
