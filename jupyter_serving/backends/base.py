@@ -1,0 +1,129 @@
+"""What a backend is: it starts, stops and observes replicas somewhere, and nothing else.
+
+A new backend registers under the entry point group ``jupyter_serving.backends``. The contract suite in
+``tests/contract`` runs against every one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from ..environments.environment import Environment
+
+# What must be remembered to find a replica again; plain JSON, opaque to everyone but its backend.
+Handle = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HostCapacity:
+    """What a backend has in all, and what of its memory is free now (bytes)."""
+
+    cpus: float
+    memory_bytes: int
+    memory_available: int
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """One replica to start.
+
+    Attributes:
+        id: unique for ever, letters, digits and ``-``, at most 16 characters (it names a socket).
+        model: model directory on this machine.
+        slots: requests served at a time. ``threads``: BLAS and OpenMP threads of each slot.
+        environment_vars: the user's, with secrets resolved.
+        deadline: longest time of one request, seconds.
+        log: file that standard output and error are appended to.
+        memory_bytes: ceiling that placement reserved. ``gpus``: devices asked for.
+    """
+
+    id: str
+    endpoint: str
+    entity: str
+    config_version: int
+    model: Path
+    environment: Environment
+    slots: int
+    threads: int
+    environment_vars: Mapping[str, str]
+    deadline: float
+    stack_trace: bool
+    log: Path
+    memory_bytes: int = 0
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One step of a start; ``phases`` are seconds by name, ``slots`` is known when ready."""
+
+    handle: Handle
+    phase: Literal["spawning", "spawned", "ready"]
+    slots: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A replica as it was found; ``handle`` is enough to stop it."""
+
+    state: Literal["running", "paused", "gone"]
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A replica ended: exit code, minus the signal's number, or None where nobody could tell."""
+
+    replica_id: str
+    status: int | None
+    reason: str
+
+
+class Backend(Protocol):
+    """Where replicas run."""
+
+    name: str
+
+    async def capacity(self) -> HostCapacity:
+        """CPUs, memory and GPUs of this place, now."""
+        ...
+
+    def start(self, spec: ReplicaSpec) -> AsyncIterator[Started]:
+        """Start a replica: an async generator of ``spawning``, ``spawned`` and ``ready``.
+
+        The first item comes before anything exists and its handle is enough to find and stop what may come to
+        exist, so a caller that stores every handle before it asks for the next item can crash anywhere.
+
+        Raises:
+            StartFailed: with the useful line; everything that was started has been removed.
+        """
+        ...
+
+    async def stop(self, handle: Handle, grace: float) -> None:
+        """End a replica: asked first, killed after ``grace`` seconds. Unknown or gone is success."""
+        ...
+
+    async def observe(self) -> dict[str, Observed]:
+        """Everything alive that belongs to this data directory, by replica id; orphans included."""
+        ...
+
+    def watch(self) -> AsyncIterator[Exit]:
+        """Ends of all started and adopted replicas as they happen; ends with ``close``."""
+        ...
+
+    async def adopt(self, replica_id: str, handle: Handle) -> Started | None:
+        """Verify a replica of an earlier controller and watch it again; None if it cannot be verified."""
+        ...
+
+    def address(self, handle: Handle) -> str:
+        """Where it answers: ``unix:/path`` or ``tcp:host:port``."""
+        ...
+
+    async def close(self) -> None:
+        """Stop watching; replicas go on."""
+        ...
