@@ -1,0 +1,1 @@
+"""Models in MLflow: logging them from a kernel, resolving and fetching them by digest."""
