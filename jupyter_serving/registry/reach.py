@@ -148,7 +148,7 @@ def disk_is_full(error: Exception) -> bool:
 
 
 def _translated(uri: str, error: Exception) -> RegistryUnreachable:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0][:400]
+    text = first_line(error)
     code = getattr(error, "error_code", "")
     if code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED") or _refused(text):
         return RegistryUnreachable(
@@ -163,6 +163,11 @@ def _translated(uri: str, error: Exception) -> RegistryUnreachable:
     return RegistryUnreachable(
         f"The model registry {uri} cannot be read from here: {text}", hint=UPLOAD_HINT
     )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:400]
 
 
 def _refused(text: str) -> bool:
