@@ -173,7 +173,7 @@ class EntityState(Wire, omit_defaults=False):
     deployment_state_message: str = ""
 
 
-class ServedEntityOutput(ServedEntityInput):
+class ServedEntityOutput(ServedEntityInput, omit_defaults=False):
     """One served entity as answered: the input with defaults filled in, and its state."""
 
     state: EntityState | None = None
@@ -278,6 +278,17 @@ class Start(Wire):
     started_at: int
     total_seconds: float | None = None
     phases: dict[str, float] = {}
+
+
+def encode(value: Any) -> bytes:
+    """JSON of a wire type or plain value, without fields that are null."""
+    return msgspec.json.encode(_without_null(msgspec.to_builtins(value)))
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_null(v) for k, v in value.items() if v is not None}
+    return [_without_null(v) for v in value] if isinstance(value, list) else value
 
 
 def decode(kind: type[Any], body: bytes) -> Any:

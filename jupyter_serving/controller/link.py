@@ -1,0 +1,114 @@
+"""The controller's end of the link to the gateway: routes go out, wake-ups and figures come in.
+
+JSON lines over a unix socket that the gateway listens on. A gateway that does not answer is started; its own lock makes
+a second start harmless. After every connect the whole table is sent, so the two can never disagree for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .. import processes
+from ..places import Places
+
+log = logging.getLogger(__name__)
+LINE_LIMIT = 64 * 1024 * 1024
+RETRY = 0.05
+SPAWN_AGAIN = 5.0
+
+
+class GatewayLink:
+    """Keeps one gateway running and told.
+
+    Args:
+        places: sockets.
+        table: returns the entry of every endpoint, for the full send.
+        receive: called with every message of the gateway.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        table: Callable[[], list[dict[str, Any]]],
+        receive: Callable[[dict[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._places, self._table, self._receive, self._clock = places, table, receive, clock
+        self._writer: asyncio.StreamWriter | None = None
+        self._revision = int(time.time() * 1000)
+        self._sent: dict[str, dict[str, Any]] = {}
+        self._spawned = -SPAWN_AGAIN
+        self.hello: dict[str, Any] = {}
+
+    @property
+    def connected(self) -> bool:
+        """True while a gateway listens to us."""
+        return self._writer is not None
+
+    async def run(self) -> None:
+        """Connect, and connect again, for ever."""
+        while True:
+            try:
+                await self._session()
+            except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+                log.debug("no link to the gateway: %s", error)
+            finally:
+                self._writer = None
+            await self._revive()
+            await asyncio.sleep(RETRY)
+
+    def publish(self, entry: dict[str, Any] | None, name: str) -> None:
+        """Tell the gateway the entry of one endpoint (None: it is gone) if that is news."""
+        if self._sent.get(name) == entry:
+            return
+        if entry is None:
+            self._sent.pop(name, None)
+            self._send({"type": "forget", "name": name})
+        else:
+            self._sent[name] = entry
+            self._send({"type": "endpoint", "endpoint": entry})
+
+    def known(self) -> set[str]:
+        """Names that the gateway has entries of."""
+        return set(self._sent)
+
+    async def shutdown(self) -> None:
+        """Ask the gateway to end, and wait until it has."""
+        if self._writer is None:
+            return
+        self._send({"type": "shutdown"})
+        identity = processes.Identity.of(int(self.hello.get("pid", 0) or 0))
+        if identity is not None:
+            await asyncio.to_thread(processes.end, identity)
+
+    async def _session(self) -> None:
+        path = str(self._places.link_socket)
+        reader, writer = await asyncio.open_unix_connection(path, limit=LINE_LIMIT)
+        try:
+            self.hello = json.loads(await asyncio.wait_for(reader.readuntil(b"\n"), 5.0))
+            self._writer = writer
+            entries = self._table()
+            self._sent = {entry["name"]: entry for entry in entries}
+            self._send({"type": "sync", "endpoints": entries})
+            while line := await reader.readline():
+                self._receive(json.loads(line))
+        finally:
+            writer.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._writer is None:
+            return
+        self._revision += 1
+        line = json.dumps({**message, "revision": self._revision}, separators=(",", ":"))
+        self._writer.write(line.encode() + b"\n")
+
+    async def _revive(self) -> None:
+        if self._clock() - self._spawned < SPAWN_AGAIN:
+            return
+        self._spawned = self._clock()
+        await asyncio.to_thread(processes.spawn_service, "jupyter_serving.gateway", self._places)

@@ -1,0 +1,330 @@
+"""The reconciler: takes an endpoint from the queue, compares desired and observed, does the next steps.
+
+One worker per endpoint at a time. Steps that only change the store are done at once, and ``plan`` is asked again; long
+steps run as tasks, and their end enqueues the endpoint. A running step that is no longer planned is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..api import ConfigUpdate
+from ..environments.environment import Environment
+from ..errors import ServingError
+from ..settings import Settings
+from . import plan as planning
+from .journal import Journal
+from .models import Models
+from .phases import move_replica, move_update
+from .plan import Add, Fail, Fetch, Forget, LongStep, Move, Place, Promote, Stage, Step, Stop, View
+from .records import (
+    ConfigRecord,
+    EndpointRecord,
+    ReplicaPhase,
+    ReplicaRecord,
+    entity_key,
+)
+from .scaling import Scaling
+from .sizing import capacity_of, idle_limit_of
+from .steps import Steps
+from .store import Store
+from .workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+HOLD_OFF_BASE, HOLD_OFF_CAP = 0.2, 60.0
+
+
+class Reconciler:
+    """Moves every endpoint towards what is wanted of it."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        settings: Settings,
+        steps: Steps,
+        models: Models,
+        scaling: Scaling,
+        publish: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._journal, self._settings = store, journal, settings
+        self._steps, self._models, self._scaling = steps, models, scaling
+        self._publish, self._clock = publish, clock
+        self.queue = WorkQueue()
+        self.drained: set[str] = set()
+        self.checking: set[str] = set()
+        self._running: dict[tuple[str, LongStep], asyncio.Task[None]] = {}
+        self._failures: dict[str, int] = {}
+        self._last_failure: dict[str, str] = {}
+        self._died: set[str] = set()
+        self._held_off: dict[str, float] = {}
+
+    async def work(self) -> None:
+        """Take endpoints from the queue for ever; run several of these."""
+        while True:
+            name = await self.queue.take()
+            failed = True
+            try:
+                await self.reconcile(name)
+                failed = False
+            except ServingError as error:
+                log.error("endpoint %s: %s", name, error)
+            except Exception:
+                log.exception("endpoint %s: the reconciler failed", name)
+            finally:
+                self.queue.done(name, failed)
+
+    async def reconcile(self, endpoint: str) -> None:
+        """Do every step that can be done now."""
+        while endpoint in self._store.endpoints and endpoint not in self.checking:
+            view = self._view(self._store.endpoints[endpoint])
+            steps = planning.plan(view)
+            self._cancel_unplanned(endpoint, steps)
+            short = [s for s in steps if not isinstance(s, LongStep)]
+            for step in short:
+                await self._at_once(view.endpoint, step)
+            if not short:
+                self._start(view.endpoint, [s for s in steps if isinstance(s, LongStep)])
+                break
+        self._publish(endpoint)
+        self._come_back(endpoint)
+
+    def replica_ended(self, replica: str, text: str) -> Coroutine[Any, Any, None] | None:
+        """A replica is gone by itself: return what forgets it, or None if that was expected."""
+        record = self._store.replicas.get(replica)
+        if record is None or record.phase is not ReplicaPhase.READY:
+            if record is not None:
+                self.queue.add(record.endpoint)
+            return None
+        return self._forget_dead(record, text)
+
+    def unavailable(self, key: str) -> str | None:
+        """Why an entity cannot be started, once three starts in a row have failed; else None."""
+        return None if self._failures.get(key, 0) < 3 else self._last_failure.get(key)
+
+    async def close(self) -> None:
+        """Cancel running steps; replicas go on."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    # -- view ----------------------------------------------------------------------------------------
+
+    def _view(self, endpoint: EndpointRecord) -> View:
+        versions = {v for v in (endpoint.active, endpoint.pending) if v is not None}
+        configs = {v: self._store.configs[endpoint.id, v] for v in versions}
+        replicas = self._store.replicas_of(endpoint.id)
+        self._track(endpoint, configs, replicas)
+        entities = [
+            (entity_key(endpoint.id, v, e.name), e) for v in configs for e in configs[v].entities
+        ]
+        now = self._clock()
+        return View(
+            endpoint=endpoint,
+            configs=configs,
+            replicas=replicas,
+            wanted=self._scaling.wanted(),
+            fetched={key for key, e in entities if self._models.has(e.digest)},
+            staged={key for key, e in entities if _usable(e.environment)},
+            held_off={key for key, _ in entities if self._held_off.get(key, 0.0) > now},
+            drained=self.drained,
+            in_flight={},
+            now=int(now * 1000),
+            drain_grace=int(self._settings.drain_grace_seconds * 1000),
+            deploy_deadline=int(self._settings.deploy_deadline_seconds * 1000),
+        )
+
+    def _track(
+        self,
+        endpoint: EndpointRecord,
+        configs: dict[int, ConfigRecord],
+        replicas: list[ReplicaRecord],
+    ) -> None:
+        live = set()
+        for version, config in configs.items():
+            for entity in config.entities:
+                key = entity_key(endpoint.id, version, entity.name)
+                live.add(key)
+                up = sum(r.key == key and r.phase is ReplicaPhase.READY for r in replicas)
+                limit = idle_limit_of(entity.spec, self._settings)
+                proving = version == endpoint.pending
+                self._scaling.track(key, capacity_of(entity.spec), limit, up, proving)
+        known = {k for k in self._scaling.entities if k.startswith(f"{endpoint.id}:")}
+        self._scaling.drop(known - live)
+
+    # -- steps ---------------------------------------------------------------------------------------
+
+    async def _at_once(self, endpoint: EndpointRecord, step: Step) -> None:
+        match step:
+            case Add(version, entity, count):
+                await self._add(endpoint, version, entity, count)
+            case Move(replica, to):
+                record = self._store.replicas[replica]
+                since = (
+                    int(self._clock() * 1000)
+                    if to is ReplicaPhase.DRAINING
+                    else record.draining_since
+                )
+                moved = replace(record, phase=move_replica(record, to), draining_since=since)
+                await self._store.put(moved)
+            case Promote(version):
+                await self._end_update(endpoint, ConfigUpdate.NOT_UPDATING, version, "")
+            case Fail(version, message):
+                await self._end_update(endpoint, ConfigUpdate.UPDATE_FAILED, version, message)
+            case Forget():
+                await self._store.forget_endpoint(endpoint)
+                self._scaling.drop({k for k in self._scaling.entities if k.startswith(endpoint.id)})
+                self._journal.remove(endpoint.id)
+
+    async def _add(self, endpoint: EndpointRecord, version: int, entity: str, count: int) -> None:
+        spec = self._store.configs[endpoint.id, version].entity(entity).spec
+        key = entity_key(endpoint.id, version, entity)
+        reason, held_at = self._reason(endpoint, version, key)
+        now = int(self._clock() * 1000)
+        fresh = [
+            ReplicaRecord(
+                id=secrets.token_hex(6),
+                endpoint=endpoint.id,
+                version=version,
+                entity=entity,
+                phase=ReplicaPhase.STARTING,
+                backend="process",
+                slots=capacity_of(spec).slots_per_replica,
+                reason=reason,
+                created=now,
+                held_at=held_at,
+            )
+            for _ in range(count)
+        ]
+        names = ", ".join(r.id for r in fresh)
+        text = f"Starting {count} replica(s) of {entity} ({reason.replace('_', ' ')}): {names}."
+        await self._store.put(
+            *fresh, self._journal.event(endpoint, "REPLICA_STARTING", text, entity)
+        )
+
+    def _reason(self, endpoint: EndpointRecord, version: int, key: str) -> tuple[str, float | None]:
+        """Why a replica is started, and since when a request has been held for it."""
+        if version == endpoint.pending:
+            return "deploy", None
+        state = self._scaling.entities[key]
+        if state.held_since is not None:
+            return "wake", state.held_since
+        if key in self._died or self._failures.get(key):
+            self._died.discard(key)
+            return "replace", None
+        return "scale_up", None
+
+    async def _end_update(
+        self, endpoint: EndpointRecord, to: ConfigUpdate, version: int, message: str
+    ) -> None:
+        good = to is ConfigUpdate.NOT_UPDATING
+        done = replace(
+            endpoint,
+            update=move_update(endpoint.update, to),
+            active=version if good else endpoint.active,
+            pending=None,
+            failed=None if good else version,
+            message=message,
+            updated=int(self._clock() * 1000),
+        )
+        seconds = (done.updated - endpoint.update_started) / 1000
+        kind = "CONFIG_READY" if good else "UPDATE_FAILED"
+        kept = " The active config goes on." if endpoint.active is not None else ""
+        text = (
+            f"Config version {version} is ready after {seconds:.1f} s."
+            if good
+            else f"Config version {version} failed after {seconds:.1f} s: {message}{kept}"
+        )
+        self._journal.progress.pop(endpoint.id, None)
+        await self._store.put(done, self._journal.event(endpoint, kind, text))
+
+    def _start(self, endpoint: EndpointRecord, steps: list[LongStep]) -> None:
+        for step in steps:
+            key = (endpoint.id, step)
+            if key not in self._running:
+                task = asyncio.create_task(
+                    self._long(endpoint, step), name=f"{endpoint.name} {step}"
+                )
+                self._running[key] = task
+                task.add_done_callback(partial(self._ended, key))
+
+    async def _long(self, endpoint: EndpointRecord, step: LongStep) -> None:
+        match step:
+            case Fetch(version, entity):
+                await self._steps.fetch(endpoint, version, entity)
+            case Stage(version, entity):
+                await self._steps.stage(endpoint, version, entity)
+            case Place(replica):
+                await self._place(endpoint, self._store.replicas[replica])
+            case Stop(replica):
+                await self._settled((endpoint.id, Place(replica)))
+                await self._steps.stop(endpoint, self._store.replicas[replica])
+                self.drained.discard(replica)
+
+    async def _settled(self, key: tuple[str, LongStep]) -> None:
+        """Wait for the end of a step that has been cancelled."""
+        task = self._running.get(key)
+        if task is not None:
+            await asyncio.wait([task])
+
+    async def _place(self, endpoint: EndpointRecord, record: ReplicaRecord) -> None:
+        try:
+            await self._steps.place(endpoint, record)
+        except ServingError as error:
+            count = self._failures[record.key] = self._failures.get(record.key, 0) + 1
+            pause = min(HOLD_OFF_CAP, HOLD_OFF_BASE * 2.0 ** (count - 1))
+            self._held_off[record.key] = self._clock() + pause
+            self._last_failure[record.key] = str(error)
+            return
+        self._failures.pop(record.key, None)
+
+    def _ended(self, key: tuple[str, LongStep], task: asyncio.Task[None]) -> None:
+        self._running.pop(key, None)
+        failed = not task.cancelled() and task.exception() is not None
+        if failed:
+            log.error("step %s failed", key, exc_info=task.exception())
+        self.queue.add(key[0], after=1.0 if failed else 0.0)
+
+    def _cancel_unplanned(self, endpoint: str, steps: list[Step]) -> None:
+        for (owner, step), task in list(self._running.items()):
+            if owner == endpoint and step not in steps:
+                task.cancel()
+
+    async def _forget_dead(self, record: ReplicaRecord, text: str) -> None:
+        endpoint = self._store.endpoints[record.endpoint]
+        self._died.add(record.key)
+        event = self._journal.event(endpoint, "REPLICA_DIED", text, record.entity)
+        await self._store.forget_replica(record, event)
+        self.queue.add(record.endpoint)
+
+    def _come_back(self, endpoint: str) -> None:
+        """Look again when a time limit will have passed."""
+        now = self._clock()
+        prefix = f"{endpoint}:"
+        dates = [t for k, t in self._held_off.items() if k.startswith(prefix) and t > now]
+        record = self._store.endpoints.get(endpoint)
+        if record is not None and record.pending is not None:
+            dates.append(
+                record.update_started / 1000 + self._settings.deploy_deadline_seconds + 0.1
+            )
+        grace = self._settings.drain_grace_seconds
+        dates += [
+            r.draining_since / 1000 + grace + 0.1
+            for r in self._store.replicas_of(endpoint)
+            if r.phase is ReplicaPhase.DRAINING
+        ]
+        if dates:
+            self.queue.add(endpoint, max(0.05, min(dates) - now))
+
+
+def _usable(environment: dict[str, Any] | None) -> bool:
+    return environment is not None and Environment.from_json(environment).python.exists()

@@ -1,0 +1,152 @@
+"""What the store keeps: desired state of endpoints, their configs, and the replicas that were started.
+
+Records are replaced, never changed in place. What can be derived (endpoint phase, deployment state) is not kept.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from ..api import ConfigUpdate, Registry, ServedEntityInput, Tag
+
+
+class Wanted(StrEnum):
+    """Desired state of an endpoint."""
+
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+    DELETED = "DELETED"
+
+
+class ReplicaPhase(StrEnum):
+    """Life of a replica; the legal moves are in ``phases.REPLICA_MOVES``."""
+
+    STARTING = "STARTING"
+    READY = "READY"
+    DRAINING = "DRAINING"
+    STOPPING = "STOPPING"
+
+
+class Record(msgspec.Struct, kw_only=True, frozen=True):
+    """Base of all records."""
+
+
+class EntityRecord(Record, kw_only=True, frozen=True):
+    """A served entity of one config, with what preparing it has produced so far."""
+
+    name: str
+    spec: ServedEntityInput
+    source: dict[str, Any]  # registry.resolve.Resolved, as JSON
+    registry: Registry
+    created: int
+    creator: str
+    digest: str = ""
+    environment: dict[str, Any] | None = None
+    failure: str = ""
+
+
+class ConfigRecord(Record, kw_only=True, frozen=True):
+    """One config version of an endpoint; ``routes`` are (entity name, whole percent)."""
+
+    endpoint: str
+    version: int
+    created: int
+    entities: tuple[EntityRecord, ...]
+    routes: tuple[tuple[str, int], ...]
+
+    def entity(self, name: str) -> EntityRecord:
+        """Return the entity called ``name``; KeyError if there is none."""
+        for entity in self.entities:
+            if entity.name == name:
+                return entity
+        raise KeyError(name)
+
+    def with_entity(self, entity: EntityRecord) -> ConfigRecord:
+        """Return the config with the entity of the same name replaced."""
+        entities = tuple(entity if e.name == entity.name else e for e in self.entities)
+        return msgspec.structs.replace(self, entities=entities)
+
+
+class EndpointRecord(Record, kw_only=True, frozen=True):
+    """Desired state of one endpoint. ``active``, ``pending``, ``failed`` are config versions."""
+
+    id: str
+    name: str
+    creator: str
+    created: int
+    updated: int
+    description: str = ""
+    tags: tuple[Tag, ...] = ()
+    route_optimized: bool = False
+    wanted: Wanted = Wanted.RUNNING
+    active: int | None = None
+    pending: int | None = None
+    failed: int | None = None
+    last_version: int = 0
+    update: ConfigUpdate = ConfigUpdate.NOT_UPDATING
+    update_started: int = 0
+    message: str = ""
+
+
+class ReplicaRecord(Record, kw_only=True, frozen=True):
+    """One replica: what it serves, where it is in its life, and how its backend finds it again."""
+
+    id: str
+    endpoint: str
+    version: int
+    entity: str
+    phase: ReplicaPhase
+    backend: str
+    slots: int
+    reason: str
+    created: int
+    handle: dict[str, Any] = {}
+    draining_since: int = 0
+    held_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Key of the served entity in the gateway's table."""
+        return entity_key(self.endpoint, self.version, self.entity)
+
+
+class StartRecord(Record, kw_only=True, frozen=True):
+    """Waterfall of one start, see ``api.Start``; ``wake`` starts are cold starts."""
+
+    replica: str
+    endpoint: str
+    entity: str
+    reason: str
+    started_at: int
+    total_seconds: float | None = None
+    phases: dict[str, float] = {}
+
+
+class EventRecord(Record, kw_only=True, frozen=True):
+    """One transition; ``id`` is given by the store."""
+
+    endpoint: str
+    timestamp: int
+    type: str
+    message: str
+    served_entity: str = ""
+    details: dict[str, Any] = {}
+    id: int = 0
+
+
+class TokenRecord(Record, kw_only=True, frozen=True):
+    """A query token of an endpoint: only its SHA-256 is kept."""
+
+    id: str
+    endpoint: str
+    sha256: str
+    comment: str
+    created: int
+
+
+def entity_key(endpoint: str, version: int, entity: str) -> str:
+    """Key of a served entity of one config version: ``<endpoint id>:<version>:<entity>``."""
+    return f"{endpoint}:{version}:{entity}"

@@ -1,0 +1,273 @@
+"""The REST routes: each only translates. The table is at the foot."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Awaitable
+from typing import Any, cast
+
+from tornado import web
+
+from .. import api
+from ..errors import BadRequest, Internal, InvalidParameter, NotFound, ServingError
+from .controller import Controller
+
+log = logging.getLogger(__name__)
+MAX_BODY = 1024 * 1024
+NAME = r"(?P<name>[^/]+)"
+
+
+class Handler(web.RequestHandler):
+    """Base: one error shape, JSON in and out."""
+
+    def initialize(self, controller: Controller) -> None:
+        """Take what every route needs."""
+        self.controller = controller
+
+    @property
+    def user(self) -> str:
+        """Who asks: told by the Jupyter extension, else the owner of this process."""
+        return self.request.headers.get("x-jupyter-serving-user") or getpass.getuser()
+
+    def answer(self, value: Any) -> None:
+        """Send ``value`` as JSON."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(api.encode(value))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Every failure in the one shape."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        told = error if isinstance(error, ServingError) else _translate(status_code, error, self)
+        self.set_status(told.status)
+        if told.retry_after is not None:
+            self.set_header("Retry-After", str(int(told.retry_after)))
+        self.answer(told.to_wire())
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log defects only: what a caller did wrong is told to the caller."""
+        if isinstance(value, ServingError | web.HTTPError):
+            log.info("%s %s: %s", self.request.method, self.request.uri, value)
+        else:
+            log.error("%s %s", self.request.method, self.request.uri, exc_info=(typ, value, tb))
+
+
+def _translate(status: int, error: BaseException | None, handler: Handler) -> ServingError:
+    request = handler.request
+    if status == 404:
+        return NotFound(f"There is no route {request.method} {request.path}.")
+    if status == 405:
+        return BadRequest(f"{request.path} does not answer {request.method}.")
+    if status < 500:
+        return BadRequest(str(error) or "The request cannot be read.")
+    return Internal(
+        f"The controller failed: {type(error).__name__}: {error}.",
+        hint="Its log has the details: `jupyter serving doctor` names it.",
+    )
+
+
+class Missing(Handler):
+    """Any other path."""
+
+    def prepare(self) -> Awaitable[None] | None:
+        """Refuse every method."""
+        raise NotFound(f"There is no route {self.request.method} {self.request.path}.")
+
+
+class WellKnown(Handler):
+    """``/.well-known/databricks-config``: an empty object is all that clients need."""
+
+    def get(self) -> None:
+        """Answer ``{}``."""
+        self.answer({})
+
+
+class Collection(Handler):
+    """All endpoints."""
+
+    async def get(self) -> None:
+        """List them."""
+        self.answer({"endpoints": await self.controller.summaries()})
+
+    async def post(self) -> None:
+        """Create one."""
+        body = api.decode(api.CreateEndpoint, self.request.body)
+        endpoint = await self.controller.endpoints.create(body, self.user)
+        self.answer(await self.controller.detailed(endpoint))
+
+
+class Item(Handler):
+    """One endpoint."""
+
+    async def get(self, name: str) -> None:
+        """Describe it."""
+        self.answer(await self.controller.detailed(self.controller.endpoints.get(name)))
+
+    async def delete(self, name: str) -> None:
+        """Delete it."""
+        await self.controller.endpoints.delete(name, self.user)
+        self.answer({})
+
+
+class Config(Handler):
+    """The config of one endpoint."""
+
+    async def put(self, name: str) -> None:
+        """Update it."""
+        body = api.decode(api.ConfigInput, self.request.body)
+        endpoint = await self.controller.endpoints.update_config(name, body, self.user)
+        self.answer(await self.controller.detailed(endpoint))
+
+
+class StopEndpoint(Handler):
+    """``config:stop``."""
+
+    async def post(self, name: str) -> None:
+        """Stop serving."""
+        endpoint = await self.controller.endpoints.stop(name, self.user)
+        self.answer(await self.controller.detailed(endpoint))
+
+
+class StartEndpoint(Handler):
+    """``config:start``."""
+
+    async def post(self, name: str) -> None:
+        """Serve again."""
+        endpoint = await self.controller.endpoints.start(name, self.user)
+        self.answer(await self.controller.detailed(endpoint))
+
+
+class ServiceLogs(Handler):
+    """What the replicas of a served entity printed."""
+
+    async def get(self, name: str, entity: str) -> None:
+        """The end of the log."""
+        self.answer({"logs": await self.controller.service_log(name, entity)})
+
+
+class BuildLogs(Handler):
+    """How the environment of a served entity was made."""
+
+    async def get(self, name: str, entity: str) -> None:
+        """The end of the log; ``config_version`` chooses an older one."""
+        version = self.get_query_argument("config_version", "")
+        if version and not version.isdigit():
+            raise InvalidParameter(f"config_version must be a number, not {version!r}.")
+        number = int(version) if version else None
+        self.answer({"logs": await self.controller.build_log(name, entity, number)})
+
+
+class Events(Handler):
+    """What happened to an endpoint."""
+
+    async def get(self, name: str) -> None:
+        """The last ``limit`` events after id ``after``."""
+        limit, after = self._number("limit", 200), self._number("after", 0)
+        self.answer({"events": await self.controller.events(name, after, limit)})
+
+    def _number(self, name: str, default: int) -> int:
+        text = self.get_query_argument(name, str(default))
+        if not text.isdigit():
+            raise InvalidParameter(f"{name} must be a number that is not negative, not {text!r}.")
+        return min(int(text), 2**53)
+
+
+class Starts(Handler):
+    """Starts of replicas as waterfalls."""
+
+    async def get(self, name: str) -> None:
+        """The last ones."""
+        self.answer({"starts": await self.controller.starts(name)})
+
+
+class Tokens(Handler):
+    """Query tokens of an endpoint."""
+
+    async def post(self, name: str) -> None:
+        """Make one; the clear text is in this answer only."""
+        body = api.decode(dict[str, Any], self.request.body)
+        comment = str(body.get("comment", ""))[:200]
+        clear, token = await self.controller.add_token(name, comment)
+        self.answer({"token": clear, "id": token.id})
+
+
+class Status(Handler):
+    """The services of this data directory."""
+
+    async def get(self) -> None:
+        """Versions, processes and problems."""
+        self.answer(await self.controller.status())
+
+
+class Shutdown(Handler):
+    """End of the services."""
+
+    async def post(self) -> None:
+        """Stop gateway and controller; ``{"replicas": "keep"}`` leaves the replicas running."""
+        body = api.decode(dict[str, Any], self.request.body)
+        replicas = body.get("replicas", "stop")
+        if replicas not in ("stop", "keep"):
+            raise InvalidParameter(f"replicas must be 'stop' or 'keep', not {replicas!r}.")
+        self.answer({})
+        self.controller.end(keep_replicas=replicas == "keep")
+
+
+@web.stream_request_body
+class ModelUpload(Handler):
+    """A model by digest, for registries that the controller cannot reach."""
+
+    async def prepare(self) -> None:
+        """Begin to receive before the body is here."""
+        if self.request.method == "PUT":
+            # The connection's limit is for JSON; a model may be large.
+            cast(Any, self.request.connection).set_max_body_size(1 << 40)
+            self._chunks = self.controller.new_upload(self.path_kwargs["digest"])
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Pass a piece on; awaiting it is the back-pressure."""
+        await self._chunks.add(chunk)
+
+    def on_connection_close(self) -> None:
+        """The sender is gone: nothing is kept."""
+        if self.request.method == "PUT":
+            self._chunks.abandon()
+
+    async def get(self, digest: str) -> None:
+        """200 if it is here."""
+        if not self.controller.models.has(digest):
+            raise NotFound(f"No model with digest {digest} is here.", hint="Upload it with PUT.")
+        self.answer({"digest": digest})
+
+    async def put(self, digest: str) -> None:
+        """Receive it."""
+        await self._chunks.finish()
+        self.answer({"digest": digest})
+
+
+def application(controller: Controller) -> web.Application:
+    """All routes."""
+    base, own = api.API_PREFIX, api.OWN_PREFIX
+    entity = rf"{base}/{NAME}/served-models/(?P<entity>[^/]+)"
+    table: list[tuple[str, type[Handler]]] = [
+        (r"/\.well-known/databricks-config", WellKnown),
+        (rf"{base}/?", Collection),
+        (rf"{base}/{NAME}", Item),
+        (rf"{base}/{NAME}/config", Config),
+        (rf"{base}/{NAME}/config:stop", StopEndpoint),
+        (rf"{base}/{NAME}/config:start", StartEndpoint),
+        (rf"{entity}/logs", ServiceLogs),
+        (rf"{entity}/build-logs", BuildLogs),
+        (rf"{base}/{NAME}/events", Events),
+        (rf"{base}/{NAME}/starts", Starts),
+        (rf"{base}/{NAME}/tokens", Tokens),
+        (rf"{own}/status", Status),
+        (rf"{own}/shutdown", Shutdown),
+        (rf"{own}/models/(?P<digest>[^/]+)", ModelUpload),
+    ]
+    needs = {"controller": controller}
+    return web.Application(
+        [(path, handler, needs) for path, handler in table],
+        default_handler_class=Missing,
+        default_handler_args=needs,
+        log_function=lambda handler: None,
+    )

@@ -1,0 +1,96 @@
+"""What the gateway must know of an endpoint: derived from the records, never edited by hand. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..settings import Settings
+from .records import (
+    ConfigRecord,
+    EndpointRecord,
+    ReplicaPhase,
+    ReplicaRecord,
+    TokenRecord,
+    Wanted,
+    entity_key,
+)
+
+
+def routing(
+    endpoint: EndpointRecord,
+    config: ConfigRecord | None,
+    replicas: Sequence[ReplicaRecord],
+    tokens: Sequence[TokenRecord],
+    settings: Settings,
+    address: Callable[[ReplicaRecord], str],
+    unavailable: Callable[[str], str | None],
+) -> dict[str, Any]:
+    """Return the gateway's entry for an endpoint.
+
+    Args:
+        endpoint: its record.
+        config: the active config, else the pending one (requests are held until it is ready).
+        replicas: all replicas of the endpoint.
+        tokens: its query tokens.
+        settings: limits that hold for every endpoint.
+        address: where a replica answers.
+        unavailable: why an entity (by key) cannot be started, or None.
+    """
+    state, message = _state(endpoint)
+    return {
+        "name": endpoint.name,
+        "id": endpoint.id,
+        "config_version": config.version if config else 0,
+        "state": state,
+        "message": message,
+        "routes": [{"entity": e, "percent": p} for e, p in config.routes] if config else [],
+        "queue_limit": settings.queue_limit,
+        "deadline": settings.request_deadline_seconds,
+        "max_body_bytes": settings.max_body_bytes,
+        "entities": _entities(endpoint, config, replicas, address, unavailable) if config else [],
+        "draining": [r.id for r in replicas if r.phase is ReplicaPhase.DRAINING],
+        "tokens": sorted(t.sha256 for t in tokens),
+    }
+
+
+def _entities(
+    endpoint: EndpointRecord,
+    config: ConfigRecord,
+    replicas: Sequence[ReplicaRecord],
+    address: Callable[[ReplicaRecord], str],
+    unavailable: Callable[[str], str | None],
+) -> list[dict[str, Any]]:
+    entities = []
+    for entity in config.entities:
+        key = entity_key(endpoint.id, config.version, entity.name)
+        # A pending config gets no traffic before it is promoted, even from its first ready replica.
+        ready = [
+            r
+            for r in replicas
+            if r.key == key and r.phase is ReplicaPhase.READY and config.version == endpoint.active
+        ]
+        entities.append(
+            {
+                "name": entity.name,
+                "key": key,
+                "unavailable": unavailable(key),
+                "replicas": [
+                    {"id": r.id, "address": address(r), "slots": r.slots, "draining": False}
+                    for r in ready
+                ],
+            }
+        )
+    return entities
+
+
+def _state(endpoint: EndpointRecord) -> tuple[str, str]:
+    name = endpoint.name
+    if endpoint.wanted is not Wanted.RUNNING:
+        text = f"The endpoint {name} is stopped. Start it with `jupyter serving start {name}`."
+        return "STOPPED", text
+    if endpoint.active is not None:
+        return "OPEN", ""
+    if endpoint.pending is not None:
+        return "CREATING", f"The endpoint {name} is being created."
+    return "FAILED", f"The endpoint {name} has no config that works: {endpoint.message}"

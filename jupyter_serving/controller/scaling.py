@@ -1,0 +1,150 @@
+"""Wanted replicas per served entity: what the gateway reports goes in, decisions come out.
+
+Effects stay outside: ``wake``, ``observe`` and ``tick`` return whether the wanted number changed, and the caller
+enqueues the endpoint. Time is the wall clock in seconds, injected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..autoscale.policy import Decision, Inputs, decide
+from ..workloads import Capacity
+
+RATE_WINDOW = 10.0
+
+
+@dataclass(slots=True)
+class Entity:
+    """Live figures of one served entity."""
+
+    capacity: Capacity
+    idle_limit: float
+    wanted: int
+    active_at: float
+    proving: bool
+    held: int = 0
+    held_since: float | None = None
+    in_flight: int = 0
+    queued: int = 0
+    reason: str = ""
+    wishes: deque[tuple[float, int]] = field(default_factory=deque)
+    arrivals: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def rate(self, now: float) -> float:
+        """Arrivals per second over the last ``RATE_WINDOW`` seconds."""
+        while self.arrivals and self.arrivals[0][0] <= now - RATE_WINDOW:
+            self.arrivals.popleft()
+        return sum(n for _, n in self.arrivals) / RATE_WINDOW
+
+
+class Scaling:
+    """Decisions for all served entities, by entity key."""
+
+    def __init__(
+        self, clock: Callable[[], float], target_utilisation: float, down_window: float
+    ) -> None:
+        self._clock = clock
+        self._target = target_utilisation
+        self._window = down_window
+        self.entities: dict[str, Entity] = {}
+
+    def track(
+        self, key: str, capacity: Capacity, idle_limit: float, ready: int, proving: bool
+    ) -> Entity:
+        """Begin to decide for an entity, or update its bounds.
+
+        Args:
+            key: entity key.
+            capacity: its bounds.
+            idle_limit: idle seconds before zero; inf for never.
+            ready: replicas that are up now (after a restart of the controller that capacity is held).
+            proving: the config is not active yet, so that one replica has to show that it loads.
+        """
+        known = self.entities.get(key)
+        if known is None:
+            wanted = min(capacity.max_replicas, max(ready, capacity.min_replicas, int(proving)))
+            now = self._clock()
+            known = Entity(capacity, idle_limit, wanted, now, proving)
+            # An empty history must not shrink what was up before a restart.
+            known.wishes.append((now, wanted))
+            self.entities[key] = known
+        known.capacity, known.idle_limit = capacity, idle_limit
+        if known.proving and not proving:
+            known.proving, known.active_at = False, self._clock()
+        return known
+
+    def drop(self, keys: set[str]) -> None:
+        """Forget entities."""
+        for key in keys:
+            self.entities.pop(key, None)
+
+    def wanted(self) -> Mapping[str, int]:
+        """Wanted replicas by entity key."""
+        return {key: entity.wanted for key, entity in self.entities.items()}
+
+    def wake(self, key: str, held: int, since: float) -> bool:
+        """``held`` requests wait since ``since`` and no replica is ready; True if more replicas are wanted now."""
+        entity = self.entities.get(key)
+        if entity is None:
+            return False
+        entity.held = held
+        if entity.held_since is None:
+            entity.held_since = since
+        entity.active_at = self._clock()
+        return self._decide(entity)
+
+    def observe(self, key: str, figures: Mapping[str, Any]) -> bool:
+        """Take one second of the gateway's figures; True if the wanted number changed."""
+        entity = self.entities.get(key)
+        if entity is None:
+            return False
+        now = self._clock()
+        entity.in_flight = int(figures.get("in_flight", 0))
+        entity.queued = int(figures.get("queued", 0))
+        if arrivals := int(figures.get("arrivals", 0)):
+            entity.arrivals.append((now, arrivals))
+        if arrivals or figures.get("finished") or entity.in_flight or entity.queued:
+            entity.active_at = now
+        if entity.queued == 0:
+            entity.held, entity.held_since = 0, None
+        return self._decide(entity)
+
+    def tick(self) -> set[str]:
+        """Decide for entities of which nothing was heard; return the keys whose wanted number changed."""
+        return {
+            key for key, entity in self.entities.items() if entity.wanted and self._decide(entity)
+        }
+
+    def _decide(self, entity: Entity) -> bool:
+        now = self._clock()
+        decision = decide(self._inputs(entity, now))
+        if entity.proving:
+            decision = Decision(max(1, decision.wanted), decision.reason)
+        changed = decision.wanted != entity.wanted
+        if decision.wanted > entity.wanted:
+            entity.wishes.append((now, decision.wanted))
+        if changed:
+            entity.wanted, entity.reason = decision.wanted, decision.reason
+        return changed
+
+    def _inputs(self, entity: Entity, now: float) -> Inputs:
+        while entity.wishes and entity.wishes[0][0] < now - self._window:
+            entity.wishes.popleft()
+        load = entity.in_flight + entity.queued
+        slots = entity.capacity.slots_per_replica * self._target
+        entity.wishes.append((now, math.ceil(load / slots)))
+        return Inputs(
+            capacity=entity.capacity,
+            busy=load,
+            held=entity.held,
+            current=entity.wanted,
+            peak=max(wish for _, wish in entity.wishes),
+            idle=now - entity.active_at,
+            idle_limit=entity.idle_limit,
+            target_utilisation=self._target,
+        )

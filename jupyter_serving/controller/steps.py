@@ -1,0 +1,211 @@
+"""The long steps of the reconciler: fetch a model, stage its environment, place a replica, stop one.
+
+Each is safe to run again after a crash at any point: what it produced is recorded before the next step is planned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..backends.base import Backend, ReplicaSpec, Started
+from ..environments.environment import Environment
+from ..environments.stage import Stager
+from ..errors import ServingError, StartFailed
+from ..places import Places
+from ..settings import Settings
+from .journal import Journal
+from .models import Models
+from .phases import move_replica
+from .records import (
+    ConfigRecord,
+    EndpointRecord,
+    EntityRecord,
+    ReplicaPhase,
+    ReplicaRecord,
+    StartRecord,
+)
+from .store import Store
+
+
+class Steps:
+    """Effects of one step each; failures are recorded where the next plan sees them."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        places: Places,
+        settings: Settings,
+        backend: Backend,
+        stager: Stager,
+        models: Models,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._journal, self._places = store, journal, places
+        self._settings, self._backend, self._stager = settings, backend, stager
+        self._models, self._clock = models, clock
+
+    # -- prepare a config ----------------------------------------------------------------------------
+
+    async def fetch(self, endpoint: EndpointRecord, version: int, name: str) -> None:
+        """Bring the model into the models directory and record its digest; check that it can be served."""
+        entity = self._entity(endpoint, version, name)
+        log = self._journal.build_log(endpoint.id, name, version)
+        log.write(f"fetching model {self._models.title(entity)}")
+        try:
+            digest = await self._models.fetch(entity, log.write)
+            self._models.check(digest, entity)
+        except ServingError as error:
+            await self._fail(endpoint, version, name, str(error))
+            return
+        log.write(f"model {digest} is here")
+        await self._save(endpoint, version, name, digest=digest)
+
+    async def stage(self, endpoint: EndpointRecord, version: int, name: str) -> None:
+        """Make or find the environment of the entity's model and record it."""
+        entity = self._entity(endpoint, version, name)
+        log = self._journal.build_log(endpoint.id, name, version)
+        kernel = Path(entity.spec.kernel_python) if entity.spec.kernel_python else None
+
+        def progress(line: str) -> None:
+            self._journal.progress[endpoint.id] = line
+
+        try:
+            environment = await self._stager.stage(
+                self._models.path(entity.digest), kernel, log.path, progress
+            )
+        except ServingError as error:
+            await self._fail(endpoint, version, name, str(error))
+            return
+        log.write(
+            f"environment {environment.key} ({environment.kind}, Python {environment.version})"
+        )
+        await self._save(endpoint, version, name, environment=environment.to_json())
+
+    # -- replicas ------------------------------------------------------------------------------------
+
+    async def place(self, endpoint: EndpointRecord, record: ReplicaRecord) -> None:
+        """Start a replica and wait until it is ready; every handle is stored before the next moment.
+
+        Raises:
+            StartFailed: it did not become ready; its record is gone.
+        """
+        decided = self._clock()
+        self._journal.progress[endpoint.id] = f"starting a replica of {record.entity}"
+        try:
+            async with asyncio.timeout(self._settings.start_deadline_seconds):
+                ready = await self._bring_up(endpoint, record)
+        except (ServingError, TimeoutError) as error:
+            raise await self._start_failed(endpoint, record, error) from error
+        # Only a replica that is still wanted may become ready: it may have been given up meanwhile.
+        current = self._store.replicas[record.id]
+        start = _waterfall(current, ready, decided, self._clock())
+        done = replace(
+            current, phase=move_replica(current, ReplicaPhase.READY), handle=ready.handle
+        )
+        seconds = f"{start.total_seconds or 0:.2f} s"
+        await self._store.put(
+            replace(done, slots=ready.slots or done.slots),
+            start,
+            self._journal.event(
+                endpoint,
+                "REPLICA_READY",
+                f"Replica {record.id} is ready after {seconds}.",
+                record.entity,
+            ),
+        )
+
+    async def stop(self, endpoint: EndpointRecord, record: ReplicaRecord) -> None:
+        """Stop what is left of a replica and forget it."""
+        if record.handle:
+            await self._backend.stop(record.handle, self._settings.drain_grace_seconds)
+        text = f"Replica {record.id} of {record.entity} is gone."
+        event = self._journal.event(endpoint, "REPLICA_STOPPED", text, record.entity)
+        await self._store.forget_replica(record, event)
+
+    async def _bring_up(self, endpoint: EndpointRecord, record: ReplicaRecord) -> Started:
+        config = self._store.configs[endpoint.id, record.version]
+        entity = config.entity(record.entity)
+        await self._models.verify(entity.digest)
+        spec = self._spec(endpoint, config, entity, record)
+        last: Started | None = None
+        async for last in self._backend.start(spec):
+            current = self._store.replicas[record.id]
+            await self._store.put(replace(current, handle=last.handle))
+        if last is None or last.phase != "ready":
+            raise StartFailed(f"Replica {record.id} ended before it was ready.")
+        return last
+
+    def _spec(
+        self,
+        endpoint: EndpointRecord,
+        config: ConfigRecord,
+        entity: EntityRecord,
+        record: ReplicaRecord,
+    ) -> ReplicaSpec:
+        return ReplicaSpec(
+            id=record.id,
+            endpoint=endpoint.name,
+            entity=entity.name,
+            config_version=config.version,
+            model=self._models.path(entity.digest),
+            environment=Environment.from_json(entity.environment or {}),
+            slots=record.slots,
+            threads=1,
+            environment_vars=entity.spec.environment_vars,
+            deadline=self._settings.request_deadline_seconds,
+            stack_trace=self._settings.return_stack_trace,
+            log=self._journal.service_log(endpoint.id, entity.name),
+        )
+
+    async def _start_failed(
+        self, endpoint: EndpointRecord, record: ReplicaRecord, error: BaseException
+    ) -> StartFailed:
+        """Record the failure: it ends an update, or puts off the next try of an active entity."""
+        limit = self._settings.start_deadline_seconds
+        text = str(error) or f"The replica was not ready within {limit:.0f} s."
+        current = self._store.replicas.get(record.id, record)
+        if current.handle:
+            await self._backend.stop(current.handle, 0.0)
+        event = self._journal.event(endpoint, "START_FAILED", text, record.entity)
+        await self._store.forget_replica(current, event)
+        now = self._store.endpoints[endpoint.id]
+        if now.pending == record.version:
+            await self._fail(endpoint, record.version, record.entity, text)
+        return StartFailed(text)
+
+    # -- records -------------------------------------------------------------------------------------
+
+    def _entity(self, endpoint: EndpointRecord, version: int, name: str) -> EntityRecord:
+        return self._store.configs[endpoint.id, version].entity(name)
+
+    async def _save(
+        self, endpoint: EndpointRecord, version: int, name: str, **changes: Any
+    ) -> None:
+        config = self._store.configs[endpoint.id, version]
+        await self._store.put(config.with_entity(replace(config.entity(name), **changes)))
+
+    async def _fail(self, endpoint: EndpointRecord, version: int, name: str, text: str) -> None:
+        self._journal.build_log(endpoint.id, name, version).write(f"failed: {text}")
+        await self._save(endpoint, version, name, failure=text)
+
+
+def _waterfall(record: ReplicaRecord, ready: Started, decided: float, now: float) -> StartRecord:
+    """The start as it is known when the replica is ready; publishing and the first byte come later."""
+    began = record.held_at if record.held_at is not None else record.created / 1000
+    phases = {"decision": max(0.0, decided - began), **ready.phases}
+    return StartRecord(
+        replica=record.id,
+        endpoint=record.endpoint,
+        entity=record.entity,
+        reason=record.reason,
+        started_at=int(began * 1000),
+        total_seconds=round(now - began, 4),
+        phases={name: round(seconds, 4) for name, seconds in phases.items()},
+    )

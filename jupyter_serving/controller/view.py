@@ -1,0 +1,176 @@
+"""From records to the answers of the API; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from ..api import (
+    ConfigOutput,
+    ConfigUpdate,
+    EndpointDetailed,
+    EndpointState,
+    EndpointSummary,
+    EntityState,
+    Live,
+    Route,
+    ServedEntityOutput,
+    TrafficConfig,
+)
+from .phases import count, deployment, endpoint_phase, readiness
+from .records import ConfigRecord, EndpointRecord, EntityRecord, ReplicaPhase, ReplicaRecord, Wanted
+from .scaling import Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an answer about one endpoint is made of.
+
+    ``figures`` are the live entities of the active config; ``base_url`` is the gateway's, without a slash at its end.
+    """
+
+    endpoint: EndpointRecord
+    active: ConfigRecord | None
+    pending: ConfigRecord | None
+    replicas: Sequence[ReplicaRecord]
+    figures: Sequence[Entity]
+    checking: bool
+    progress: str
+    last_cold_start: float | None
+    base_url: str
+    now: float
+
+
+def detailed(facts: Facts) -> EndpointDetailed:
+    """The endpoint object."""
+    endpoint = facts.endpoint
+    url = invocations_url(facts)
+    return EndpointDetailed(
+        name=endpoint.name,
+        id=endpoint.id,
+        creator=endpoint.creator,
+        creation_timestamp=endpoint.created,
+        last_updated_timestamp=endpoint.updated,
+        state=EndpointState(ready=readiness(endpoint), config_update=endpoint.update),
+        description=endpoint.description,
+        config=_config(facts, facts.active) if facts.active else None,
+        pending_config=_config(facts, facts.pending) if facts.pending else None,
+        tags=list(endpoint.tags),
+        permission_level="CAN_MANAGE",
+        route_optimized=endpoint.route_optimized,
+        endpoint_url=url if endpoint.route_optimized else "",
+        endpoint_type="CUSTOM_MODEL",
+        live=live(facts),
+        invocations_url=url,
+    )
+
+
+def summary(facts: Facts) -> EndpointSummary:
+    """An item of the list."""
+    full = detailed(facts)
+    config = facts.active or facts.pending
+    entities = config.entities if config else ()
+    served = [
+        {"name": e.name, "entity_name": e.spec.entity_name, "entity_version": e.spec.entity_version}
+        for e in entities
+    ]
+    models = [
+        {"name": e.name, "model_name": e.spec.entity_name, "model_version": e.spec.entity_version}
+        for e in entities
+    ]
+    return EndpointSummary(
+        name=full.name,
+        id=full.id,
+        creator=full.creator,
+        creation_timestamp=full.creation_timestamp,
+        last_updated_timestamp=full.last_updated_timestamp,
+        state=full.state,
+        config={"served_entities": served, "served_models": models},
+        description=full.description,
+        tags=full.tags,
+        live=full.live,
+        invocations_url=full.invocations_url,
+    )
+
+
+def live(facts: Facts) -> Live:
+    """What the endpoint does just now."""
+    endpoint = facts.endpoint
+    wanted = sum(f.wanted for f in facts.figures) if endpoint.wanted is Wanted.RUNNING else 0
+    tally = count(facts.replicas, endpoint.active, wanted)
+    ready = [
+        r for r in facts.replicas if r.phase is ReplicaPhase.READY and r.version == endpoint.active
+    ]
+    return Live(
+        phase=endpoint_phase(endpoint, facts.replicas, wanted, facts.checking),
+        message=endpoint.message or facts.progress,
+        replicas=tally,
+        in_flight=sum(f.in_flight for f in facts.figures),
+        queued=sum(f.queued for f in facts.figures),
+        requests_per_second=round(sum(f.rate(facts.now) for f in facts.figures), 2),
+        provisioned_concurrency=sum(r.slots for r in ready),
+        last_cold_start_seconds=facts.last_cold_start,
+    )
+
+
+def invocations_url(facts: Facts) -> str:
+    """Where programs send predictions; "" while the gateway's port is not known."""
+    if not facts.base_url:
+        return ""
+    return f"{facts.base_url}/serving-endpoints/{quote(facts.endpoint.name)}/invocations"
+
+
+def _config(facts: Facts, config: ConfigRecord) -> ConfigOutput:
+    pending = config.version != facts.endpoint.active
+    return ConfigOutput(
+        config_version=config.version,
+        served_entities=[_entity(facts, config, e) for e in config.entities],
+        served_models=[_model(facts, config, e) for e in config.entities],
+        traffic_config=TrafficConfig(
+            routes=[
+                Route(traffic_percentage=p, served_entity_name=e, served_model_name=e)
+                for e, p in config.routes
+            ]
+        ),
+        start_time=facts.endpoint.update_started if pending else None,
+    )
+
+
+def _state(facts: Facts, config: ConfigRecord, entity: EntityRecord) -> EntityState:
+    own = [r for r in facts.replicas if r.version == config.version and r.entity == entity.name]
+    active = config.version == facts.endpoint.active
+    aborted = not active and facts.endpoint.update is not ConfigUpdate.IN_PROGRESS
+    message = entity.failure or ("" if active or aborted else facts.progress)
+    return EntityState(
+        deployment=deployment(entity, active, own, aborted), deployment_state_message=message
+    )
+
+
+def _entity(facts: Facts, config: ConfigRecord, entity: EntityRecord) -> ServedEntityOutput:
+    fields = {f: getattr(entity.spec, f) for f in entity.spec.__struct_fields__}
+    ranged = entity.spec.max_provisioned_concurrency or entity.spec.min_provisioned_concurrency
+    size = None if ranged else entity.spec.workload_size or "Small"
+    return ServedEntityOutput(
+        **fields
+        | {
+            "workload_size": size,
+            "workload_type": entity.spec.workload_type or "CPU",
+            "model_digest": entity.digest or None,
+            "burst_scaling_enabled": None,
+            "state": _state(facts, config, entity),
+            "creator": entity.creator,
+            "creation_timestamp": entity.created,
+        }
+    )
+
+
+def _model(facts: Facts, config: ConfigRecord, entity: EntityRecord) -> dict[str, Any]:
+    """The deprecated spelling of a served entity, which older clients read."""
+    full = msgspec.to_builtins(_entity(facts, config, entity))
+    full["model_name"] = full.pop("entity_name", None)
+    full["model_version"] = str(full.pop("entity_version", ""))
+    return dict(full)
