@@ -18,8 +18,8 @@ _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Description:
     """Facts of one model.
 
-    ``inputs``, ``outputs`` and ``params`` are MLflow's signature as parsed JSON (lists of columns or tensors), None where it
-    is not declared. ``serving_example`` is the file that holds the input example as a scoring request, if any.
+    ``inputs``, ``outputs`` and ``params`` are MLflow's signature as parsed JSON, None where
+    it is not declared. ``serving_example`` is the file that holds the input example as a scoring request, if any.
     """
 
     directory: Path
