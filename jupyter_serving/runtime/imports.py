@@ -1,0 +1,72 @@
+"""Which modules a model's load imported, and how long importing took."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import os
+import sys
+import sysconfig
+import threading
+import time
+from typing import Any, Dict, Iterable, List, Tuple
+
+
+class ImportClock:
+    """Context manager; ``seconds`` counts the time within outermost imports of the thread that entered it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+        self._thread = 0
+        self._originals: Tuple[Any, Any] = (None, None)
+
+    def __enter__(self) -> ImportClock:
+        self._thread = threading.get_ident()
+        self._originals = (builtins.__import__, importlib.import_module)
+        builtins.__import__ = self._timed(builtins.__import__)
+        importlib.import_module = self._timed(importlib.import_module)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        builtins.__import__, importlib.import_module = self._originals
+
+    def _timed(self, original: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if self._depth or threading.get_ident() != self._thread:
+                return original(*args, **kwargs)
+            self._depth, began = 1, time.perf_counter()
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._depth = 0
+                self.seconds += time.perf_counter() - began
+
+        return run
+
+
+def environment_folders() -> List[str]:
+    """Folders with the standard library and the installed distributions of this environment, resolved."""
+    wanted = ("stdlib", "platstdlib", "purelib", "platlib")
+    paths = sysconfig.get_paths()
+    return sorted({os.path.realpath(paths[name]) + os.sep for name in wanted if name in paths})
+
+
+def learned(before: Iterable[str], folders: List[str], model: str) -> List[str]:
+    """Names of modules imported since ``before`` (in order) whose file is the environment's and not the model's."""
+    known, own = set(before), os.path.realpath(model) + os.sep
+    places: Dict[str, bool] = {}
+    found = []
+    for name, module in list(sys.modules.items()):
+        if name in known or name.startswith("__") or getattr(module, "__name__", None) != name:
+            continue
+        file = getattr(getattr(module, "__spec__", None), "origin", None)
+        if not isinstance(file, str) or not os.path.isabs(file):
+            continue
+        folder = os.path.dirname(file)
+        if folder not in places:
+            real = os.path.realpath(folder) + os.sep
+            places[folder] = real.startswith(tuple(folders)) and not real.startswith(own)
+        if places[folder]:
+            found.append(name)
+    return found
