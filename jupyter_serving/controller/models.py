@@ -109,7 +109,7 @@ class Models:
             InvalidParameter: no signature (unless ``allow_unsigned_models``), or not a Python model.
         """
         if not self._allow_unsigned:
-            describe.require_signature(describe.read(self.path(model)), self.title(entity))
+            describe.require_signature(describe.describe(self.path(model)), self.title(entity))
 
     async def verify(self, model: str) -> None:
         """Check the files against their digest before a load.
