@@ -54,6 +54,18 @@ def load(names: Iterable[str], who: str = "zygote") -> List[str]:
     return good
 
 
+def touch(who: str = "zygote") -> None:
+    """Have MLflow list the installed distributions once: every load does it, 0.2 s, and keeps the list in memory."""
+    try:
+        requirements = importlib.import_module("mlflow.utils.requirements_utils")
+        listing = getattr(requirements, "_init_modules_to_packages_map", None)
+        if listing is not None:
+            listing()
+    except Exception as error:
+        # Nothing depends on it but time.
+        log.say(who, f"the list of distributions is not kept: {log.last_line(error, 300)}")
+
+
 def read(path: Optional[str]) -> List[str]:
     """The learned list; empty when there is none or it is damaged."""
     if path is None:

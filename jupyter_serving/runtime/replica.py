@@ -68,11 +68,16 @@ class Leader:
     def run(self) -> int:
         """Lead until drained or failed; returns the exit code."""
         self._watch()
-        self._start_front()
-        if self._forks:
+        if self._forks and "mlflow.pyfunc" not in sys.modules:
+            # Without a zygote: health is answered while the leader imports what its workers share.
+            self._start_front()
             self._import_base()
-        for slot in range(1, int(self._spec["slots"]) + 1):
-            self._start_worker(slot)
+            self._start_workers()
+        else:
+            # Each fork takes milliseconds, and the model's load is what a waiting request waits for.
+            self._before = list(sys.modules)
+            self._start_workers()
+            self._start_front()
         while self._code is None:
             for key, _ in self._selector.select(self._patience()):
                 key.data()
@@ -94,6 +99,7 @@ class Leader:
             preload.unknown([*preload.BASE, *preload.valid(self._spec.get("preload") or [])]),
             "leader",
         )
+        preload.touch("leader")
         gc.collect()
         gc.freeze()  # the collector would otherwise touch, and so copy, every page that children share
         self._preloaded = time.monotonic() - began
@@ -112,6 +118,10 @@ class Leader:
         self._children[pid] = Child(pid, 0)
         self._listener.close()
         self._front_control.close()
+
+    def _start_workers(self) -> None:
+        for slot in range(1, int(self._spec["slots"]) + 1):
+            self._start_worker(slot)
 
     def _start_worker(self, slot: int) -> None:
         ours, theirs = socket.socketpair()

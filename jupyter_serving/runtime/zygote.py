@@ -89,6 +89,7 @@ class Zygote:
         facts = fingerprint()
         preload.load(preload.BASE)
         self._learned = preload.load(self._learned)
+        preload.touch()
         self._settle()
         self._facts = {"python": facts["python"], "fingerprint": facts["fingerprint"]}
         log.say(
