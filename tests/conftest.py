@@ -1,0 +1,36 @@
+"""Fixtures of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from services import Services
+
+from jupyter_serving.places import DATA_DIR_VARIABLE
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """Services of the test's own, ended after it."""
+    monkeypatch.setenv(DATA_DIR_VARIABLE, str(tmp_path / "data"))
+    own = Services(tmp_path / "data")
+    yield own
+    own.end()
+
+
+@pytest.fixture(scope="session")
+def shared_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Services that tests share which do no harm to them."""
+    data = tmp_path_factory.mktemp("shared") / "data"
+    before = os.environ.get(DATA_DIR_VARIABLE)
+    os.environ[DATA_DIR_VARIABLE] = str(data)
+    own = Services(data)
+    yield own
+    own.end()
+    if before is None:
+        del os.environ[DATA_DIR_VARIABLE]
+    else:
+        os.environ[DATA_DIR_VARIABLE] = before
