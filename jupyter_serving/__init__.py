@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client import Client as Client
     from .client import Endpoint as Endpoint
-    from .notebook.serving import connect as connect
     from .notebook.serving import delete as delete
     from .notebook.serving import deploy as deploy
     from .notebook.serving import endpoint as endpoint
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Client": "client",
     "Endpoint": "client",
-    "connect": "notebook.serving",
     "delete": "notebook.serving",
     "deploy": "notebook.serving",
     "endpoint": "notebook.serving",
