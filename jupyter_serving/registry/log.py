@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import os
 import sys
 import tempfile
 import warnings
@@ -73,7 +74,7 @@ def log(
     """
     _check_name(name)
     _check_model(model)
-    with _quiet(), tempfile.TemporaryDirectory(prefix="jupyter-serving-log-") as scratch:
+    with quiet(), tempfile.TemporaryDirectory(prefix="jupyter-serving-log-") as scratch:
         predict = _predict_of(model)
         example = examples.of(model, predict, X)
         directory = Path(scratch) / ARTIFACT_NAME
@@ -95,12 +96,18 @@ def log(
 
 def configured() -> Registry:
     """The stores that MLflow is configured with in this process, as absolute URIs."""
-    import mlflow
-
     base = Path.cwd()
-    tracking = reach.absolute(mlflow.get_tracking_uri(), base)
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    if (
+        named and "mlflow" not in sys.modules
+    ):  # spares a command line the second that the import takes
+        tracking, registry = named, os.environ.get("MLFLOW_REGISTRY_URI") or named
+    else:
+        import mlflow
+
+        tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     return Registry(
-        tracking_uri=tracking, registry_uri=reach.absolute(mlflow.get_registry_uri(), base)
+        tracking_uri=reach.absolute(tracking, base), registry_uri=reach.absolute(registry, base)
     )
 
 
@@ -203,7 +210,7 @@ def _try_out(directory: Path, example: examples.Example) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep MLflow's hints (pickle, integer columns, new tables) out of the notebook while it logs."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]

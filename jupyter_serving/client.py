@@ -1,0 +1,298 @@
+"""The REST client: the one way in for notebooks, the command line and programs on Python.
+
+It speaks the Databricks Serving Endpoints API 2.0 with our additive routes, over the controller's unix socket or
+through Jupyter, with nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from . import connect, payload
+from .api import API_PREFIX, DATA_PREFIX, OWN_PREFIX, check_name
+from .endpoint import Endpoint, failure
+from .errors import AlreadyExists, DeadlineExceeded, NotFound, ServingError, StartFailed
+from .payload import Predictions
+from .transport import JSON_TYPE, Transport, open_unix
+
+QUERY_SECONDS = 310.0  # the endpoint's own deadline is 297 s: let the server tell
+RESOLVE_SECONDS = 120.0  # create and update look the model up in its registry
+UPLOAD_SECONDS = 600.0
+
+# Told while waiting: the phase, what is done just now, seconds since the start.
+Progress = Callable[[str, str, float], None]
+Records = list[dict[str, Any]]
+Endpoints = list[Endpoint]
+
+
+class Client:
+    """Endpoints of one server.
+
+    Args:
+        url: of Jupyter, or of the extension below it; default: found as ``connect.find`` describes.
+        token: Jupyter's token for ``url``.
+        server: a server found before.
+        clock: seconds, monotonic. sleep: waits for seconds.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        server: connect.Server | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.server = server or connect.find(url, token)
+        self._control = self.server.control()
+        self._clock, self._sleep = clock, sleep
+        self._data: Transport | None = None
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.server.url or self.server.how}>"
+
+    # -- endpoints -----------------------------------------------------------------------------------
+
+    def create(self, name: str, config: dict[str, Any], **fields: Any) -> Endpoint:
+        """Create an endpoint; answers at once, ``wait`` waits.
+
+        Args:
+            name: 1 to 63 letters, digits, ``-`` and ``_``.
+            config: ``served_entities`` and ``traffic_config`` as in the API.
+            fields: ``tags``, ``description``, ...
+        """
+        body = {"name": check_name(name), "config": config, **fields}
+        return self._endpoint(self._ask("POST", API_PREFIX, body, RESOLVE_SECONDS))
+
+    def update(self, name: str, config: dict[str, Any]) -> Endpoint:
+        """Make a new config version of an endpoint; the old one serves until the new one is ready."""
+        path = f"{self._path(name)}/config"
+        return self._endpoint(self._ask("PUT", path, config, RESOLVE_SECONDS))
+
+    def deploy(self, name: str, entity: dict[str, Any], **fields: Any) -> Endpoint:
+        """Create the endpoint, or give it a new config with this one served entity."""
+        config = {"served_entities": [{"kernel_python": sys.executable, **entity}]}
+        try:
+            return self.update(name, config)
+        except NotFound as missing:
+            try:
+                self.get(name)
+            except NotFound:
+                return self._create_or_update(name, config, fields)
+            raise missing  # the endpoint is there: it is the model that is not
+
+    def _create_or_update(
+        self, name: str, config: dict[str, Any], fields: dict[str, Any]
+    ) -> Endpoint:
+        try:
+            return self.create(name, config, **fields)
+        except AlreadyExists:
+            return self.update(name, config)  # somebody made it at the same moment
+
+    def get(self, name: str) -> Endpoint:
+        """One endpoint.
+
+        Raises:
+            NotFound: there is none of that name; the message lists those that exist.
+        """
+        return self._endpoint(self._ask("GET", self._path(name)))
+
+    def list(self) -> Endpoints:
+        """All endpoints (without the details of their configs), by name."""
+        found = self._ask("GET", API_PREFIX).get("endpoints", [])
+        return sorted((self._endpoint(item) for item in found), key=lambda e: e.name)
+
+    def stop(self, name: str) -> Endpoint:
+        """Stop serving; requests in flight finish."""
+        return self._endpoint(self._ask("POST", f"{self._path(name)}/config:stop", {}))
+
+    def start(self, name: str) -> Endpoint:
+        """Serve again after ``stop``."""
+        return self._endpoint(self._ask("POST", f"{self._path(name)}/config:start", {}))
+
+    def delete(self, name: str) -> None:
+        """Remove an endpoint with its tokens, events and logs."""
+        self._ask("DELETE", self._path(name))
+
+    def wait(
+        self, name: str, timeout: float | None = None, progress: Progress | None = None
+    ) -> Endpoint:
+        """Wait until no update of the endpoint is in progress. Interrupting it leaves the deployment alone.
+
+        Raises:
+            StartFailed: the update failed; the message tells why.
+            DeadlineExceeded: it still is in progress after ``timeout`` seconds.
+        """
+        begun, pause = self._clock(), 0.05
+        while True:
+            endpoint, elapsed = self.get(name), self._clock() - begun
+            if progress:
+                progress(endpoint.phase, endpoint.message, elapsed)
+            update = endpoint.detail["state"]["config_update"]
+            if update == "NOT_UPDATING":
+                return endpoint
+            if update != "IN_PROGRESS":
+                raise _failed(endpoint)
+            if timeout is not None and elapsed >= timeout:
+                raise DeadlineExceeded(
+                    f"The endpoint {name!r} is not ready after {timeout:g} s"
+                    + (f" ({endpoint.message})." if endpoint.message else "."),
+                    hint="The deployment goes on: wait again, or look at its logs.",
+                )
+            self._sleep(pause)
+            pause = min(pause * 1.3, 0.5)
+
+    # -- what it did ---------------------------------------------------------------------------------
+
+    def logs(self, name: str, *, build: bool = False, served_entity: str | None = None) -> str:
+        """The end of a served entity's log (default: the first entity), or of its build log."""
+        if served_entity is None:
+            entities = self.get(name).served_entities
+            if not entities:
+                raise NotFound(f"The endpoint {name!r} has no served entity, so no log.")
+            served_entity = str(entities[0]["name"])
+        kind = "build-logs" if build else "logs"
+        path = f"{self._path(name)}/served-models/{quote(served_entity, safe='')}/{kind}"
+        return str(self._ask("GET", path).get("logs", ""))
+
+    def events(self, name: str, limit: int = 100, after: int = 0) -> Records:
+        """Events of an endpoint with an id above ``after``, newest last."""
+        query = urlencode({"limit": limit, "after": after})
+        return list(self._ask("GET", f"{self._path(name)}/events?{query}")["events"])
+
+    def starts(self, name: str) -> Records:
+        """Starts of replicas with the seconds of each phase."""
+        return list(self._ask("GET", f"{self._path(name)}/starts")["starts"])
+
+    def token(self, name: str, comment: str = "") -> str:
+        """Make a query token; its clear text is shown only here."""
+        path = f"{self._path(name)}/tokens"
+        return str(self._ask("POST", path, {"comment": comment})["token"])
+
+    def status(self) -> dict[str, Any]:
+        """Controller and gateway: versions, pids, places, problems."""
+        return dict(self._ask("GET", f"{OWN_PREFIX}/status"))
+
+    def shutdown(self, *, keep_replicas: bool = False) -> None:
+        """Stop gateway and controller, and the replicas unless they are kept."""
+        self._ask(
+            "POST", f"{OWN_PREFIX}/shutdown", {"replicas": "keep" if keep_replicas else "stop"}
+        )
+
+    def upload(self, digest: str, tar: Iterable[bytes]) -> None:
+        """Upload a model directory as an uncompressed tar stream, unless it is there already."""
+        path = f"{OWN_PREFIX}/models/{digest}"
+        try:
+            self._ask("GET", path)
+        except NotFound:
+            self._control.request(
+                "PUT", path, tar, content_type="application/x-tar", timeout=UPLOAD_SECONDS
+            )
+
+    # -- predictions ---------------------------------------------------------------------------------
+
+    def query(
+        self,
+        name: str,
+        data: Any,
+        *,
+        params: dict[str, Any] | None = None,
+        served_entity: str | None = None,
+        content_type: str = JSON_TYPE,
+        timeout: float = QUERY_SECONDS,
+    ) -> Predictions:
+        """Send ``data`` to an endpoint.
+
+        Args:
+            name: the endpoint.
+            data: data frame, array, list, dictionary; bytes are sent as they are, as ``content_type``.
+            params: inference parameters of the model's signature.
+            served_entity: ask this one, whatever the traffic split says.
+            content_type: of ``data`` where it is bytes (``text/csv`` or JSON).
+            timeout: seconds.
+
+        Raises:
+            InvalidParameter, BadRequest: what the model or the endpoint refuses. Overloaded: the queue is full.
+            DeadlineExceeded: queue, cold start and compute took longer than the endpoint allows.
+        """
+        body = data if isinstance(data, bytes) else payload.encode(data, params)
+        path = f"{DATA_PREFIX}/{quote(name, safe='')}"
+        if served_entity:
+            path += f"/served-models/{quote(served_entity, safe='')}"
+        begun = time.perf_counter()
+        answer = self._gateway().request(
+            "POST", f"{path}/invocations", body, content_type=content_type, timeout=timeout
+        )
+        timing = payload.server_timing(answer.headers.get("server-timing", ""))
+        timing["total"] = (time.perf_counter() - begun) * 1000
+        content = answer.json()
+        return Predictions(
+            endpoint=name,
+            predictions=content.get("predictions", content)
+            if isinstance(content, dict)
+            else content,
+            timing=timing,
+            request_id=answer.headers.get("x-request-id", ""),
+            served_entity=answer.headers.get("served-model-name", ""),
+            index=getattr(data, "index", None) if hasattr(data, "columns") else None,
+        )
+
+    def _gateway(self) -> Transport:
+        """The gateway's own socket if it is on this machine, else the way through Jupyter."""
+        if self._data is None:
+            path = self._gateway_socket()
+            self._data = (
+                Transport(open_unix(path), f"the gateway ({path})")
+                if path
+                else self.server.control()
+            )
+        return self._data
+
+    def _gateway_socket(self) -> str:
+        if self.server.places is not None:
+            return str(self.server.places.gateway_socket)
+        try:
+            status = self.status()
+        except ServingError:
+            return ""  # the query itself will tell what is wrong
+        path = Path(str(status.get("runtime_dir", ""))) / "gateway.sock"
+        # A Jupyter elsewhere may tell a path that exists here too: the listener's pid proves that it is the same one.
+        same = connect.peer_pid(path) == (status.get("gateway") or {}).get("pid")
+        return str(path) if same and path.exists() else ""
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        return f"{API_PREFIX}/{quote(name, safe='')}"
+
+    def _ask(self, method: str, path: str, body: Any = None, timeout: float = 30.0) -> Any:
+        content = None if body is None else payload.plain_json(body)
+        return self._control.request(method, path, content, timeout=timeout).json()
+
+    def _endpoint(self, detail: dict[str, Any]) -> Endpoint:
+        return Endpoint(self, detail)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._control.close()
+        if self._data is not None:
+            self._data.close()
+
+
+def _failed(endpoint: Endpoint) -> StartFailed:
+    why = failure(endpoint.detail) or "no reason was told"
+    serves = endpoint.detail["state"]["ready"] == "READY"
+    return StartFailed(
+        f"The deployment of {endpoint.name!r} failed: {why}",
+        hint=(
+            f"The config that was active before serves on. Logs: jupyter serving logs {endpoint.name}"
+            if serves
+            else f"Logs: jupyter serving logs {endpoint.name} (--build for the environment)."
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What the verbs of ``jupyter serving`` do; ``cli`` imports them when they run."""

@@ -1,0 +1,80 @@
+"""``jupyter serving deploy``."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..api import Registry
+from ..client import Client
+from ..delivery import Options, deliver
+from ..endpoint import Endpoint
+from ..errors import InvalidParameter
+from . import console
+
+
+def run(options: argparse.Namespace) -> int:
+    """Create or update an endpoint; with ``--json`` print it with what a program needs to query it."""
+    progress = console.Progress()
+    wanted, stores = serving_options(options), registry(options)
+    client = console.client(options, progress)
+    try:
+        endpoint = deliver(
+            client, options.name, options.model, wanted, registry=stores, progress=progress.say
+        )
+        if options.wait:
+            endpoint = _wait(client, endpoint, options.timeout, progress)
+    finally:
+        progress.done()
+    if options.json:
+        token = endpoint.token("jupyter serving deploy")
+        facts = endpoint.refresh().detail
+        console.print_json(
+            facts | {"invocations_url": endpoint.url, "authorization": f"Bearer {token}"}
+        )
+    else:
+        print(endpoint)
+    return 0
+
+
+def _wait(
+    client: Client, endpoint: Endpoint, timeout: float | None, progress: console.Progress
+) -> Endpoint:
+    try:
+        return client.wait(endpoint.name, timeout, progress.phase)
+    except KeyboardInterrupt:
+        progress.done()
+        progress.say(
+            f"Stopped waiting; the deployment goes on. See: jupyter serving get {endpoint.name}"
+        )
+        raise
+
+
+def serving_options(options: argparse.Namespace) -> Options:
+    """Options of a deployment from parsed arguments (also those of ``%serve deploy``).
+
+    Raises:
+        InvalidParameter: an ``--env`` without ``=``.
+    """
+    variables = {}
+    for text in options.env:
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise InvalidParameter(f"--env {text!r} is not of the form NAME=VALUE.")
+        variables[name] = value
+    return Options(
+        size=options.size,
+        min_concurrency=options.min_concurrency,
+        max_concurrency=options.max_concurrency,
+        workload_type=options.workload_type,
+        scale_to_zero=options.scale_to_zero,
+        idle_seconds=options.idle,
+        environment_vars=variables,
+    )
+
+
+def registry(options: argparse.Namespace) -> Registry | None:
+    """Stores named by the arguments; None where none is."""
+    if not options.tracking_uri and not options.registry_uri:
+        return None
+    tracking = options.tracking_uri or options.registry_uri
+    return Registry(tracking_uri=tracking, registry_uri=options.registry_uri or "")

@@ -1,0 +1,113 @@
+"""``jupyter serving start | stop | status | doctor``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict
+
+from .. import cards
+from ..client import Client
+from ..connect import answers
+from ..errors import ControllerDown, ServingError
+from ..places import Places
+from . import console
+from .endpoints import HEADERS, row
+
+STOP_SECONDS = 60.0
+
+
+def start(options: argparse.Namespace) -> int:
+    """Start the services, or an endpoint that was stopped."""
+    client = console.client(options, console.Progress())
+    if options.name:
+        return _show(
+            options, client.start(options.name).detail, f"Starting the endpoint {options.name}."
+        )
+    facts = client.status()
+    return _show(options, facts, _services(facts))
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Stop an endpoint, or the services."""
+    progress = console.Progress()
+    try:
+        client = console.client(options, progress, start=bool(options.name))
+    except ControllerDown:
+        return _show(options, {"running": False}, "The services do not run.")
+    if options.name:
+        return _show(
+            options, client.stop(options.name).detail, f"Stopping the endpoint {options.name}."
+        )
+    facts = client.status()
+    client.shutdown(keep_replicas=options.keep_replicas)
+    progress.say("stopping the services")
+    _await_end(client)
+    progress.done()
+    return _show(options, {"running": False}, f"Stopped the services of {facts['data_dir']}.")
+
+
+def _await_end(client: Client) -> None:
+    places = client.server.places or Places.of()
+    limit = time.monotonic() + STOP_SECONDS
+    while answers(places.controller_socket) or answers(places.gateway_socket):
+        if time.monotonic() > limit:
+            raise ServingError(
+                f"The services still run after {STOP_SECONDS:g} s.",
+                hint=f"Requests in flight may hold them; logs are in {places.logs}.",
+            )
+        time.sleep(0.05)
+
+
+def status(options: argparse.Namespace) -> int:
+    """Services and endpoints; nothing is started."""
+    try:
+        client = console.client(options, console.Progress(), start=False)
+    except ControllerDown as error:
+        _show(options, {"running": False}, str(error))
+        return 1
+    facts, found = client.status(), client.list()
+    text = _services(facts)
+    if found:
+        text += "\n\n" + cards.table_text(HEADERS, [row(endpoint) for endpoint in found])
+    return _show(options, facts | {"running": True}, text)
+
+
+def _services(facts: dict[str, object]) -> str:
+    gateway = facts.get("gateway")
+    lines = [
+        f"controller  pid {facts.get('pid')}, version {facts.get('version')}",
+        "gateway     "
+        + (
+            f"pid {gateway.get('pid')}, {gateway.get('url')}{'' if gateway.get('alive') else ' (down)'}"
+            if isinstance(gateway, dict)
+            else "not started"
+        ),
+        f"data        {facts.get('data_dir')}",
+        f"endpoints   {facts.get('endpoints', 0)}",
+    ]
+    problems = facts.get("problems")
+    lines += [f"problem     {text}" for text in problems] if isinstance(problems, list) else []
+    return "\n".join(lines)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Check this machine; status 1 if a check failed."""
+    from .. import doctor as examine
+
+    if options.data_dir:
+        console.use_data_dir(options.data_dir)
+    checks = examine.run()
+    if options.json:
+        console.print_json({"checks": [asdict(check) for check in checks]})
+    else:
+        print(cards.table_text(examine.HEADERS, [check.row() for check in checks]))
+    return 1 if any(check.state == "fail" for check in checks) else 0
+
+
+def _show(options: argparse.Namespace, facts: object, text: str) -> int:
+    if options.json:
+        console.print_json(facts)
+    else:
+        print(text)
+    return 0

@@ -1,0 +1,123 @@
+"""A handle on one endpoint: what it was when last asked, verbs on it, and how it shows itself in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import cards
+from .payload import Predictions
+
+if TYPE_CHECKING:
+    from .client import Client, Progress
+
+
+class Endpoint:
+    """One endpoint of a server.
+
+    ``detail`` is the endpoint object of the API as a dictionary, as of the last ``refresh()``; ``notes`` are sentences
+    that the deployment wants read (assumptions made).
+    """
+
+    def __init__(
+        self, client: Client, detail: dict[str, Any], notes: list[str] | None = None
+    ) -> None:
+        self.client = client
+        self.detail = detail
+        self.notes = notes or []
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.detail["name"])
+
+    @property
+    def url(self) -> str:
+        """Where programs send predictions (the gateway, with a token); "" while that is not known."""
+        return str(self.detail.get("invocations_url", ""))
+
+    @property
+    def phase(self) -> str:
+        """What it does, in one word (``READY``, ``SCALED_TO_ZERO``, ...)."""
+        return str(self.live.get("phase", ""))
+
+    @property
+    def message(self) -> str:
+        """Why it is not ready, or what it works on; "" when there is nothing to say."""
+        return failure(self.detail) or str(self.live.get("message", ""))
+
+    @property
+    def live(self) -> dict[str, Any]:
+        """Live figures: replicas, requests per second, in flight, queued."""
+        return dict(self.detail.get("live") or {})
+
+    @property
+    def served_entities(self) -> list[dict[str, Any]]:
+        """Served entities of the active config, else of the pending one."""
+        config = self.detail.get("config") or self.detail.get("pending_config") or {}
+        return list(config.get("served_entities") or [])
+
+    def refresh(self) -> Endpoint:
+        """Ask again; returns itself."""
+        self.detail = self.client.get(self.name).detail
+        return self
+
+    def query(self, data: Any, **options: Any) -> Predictions:
+        """Send data, get predictions: see ``Client.query``."""
+        return self.client.query(self.name, data, **options)
+
+    def wait(self, timeout: float | None = None, progress: Progress | None = None) -> Endpoint:
+        """Wait until a running deployment is done: see ``Client.wait``."""
+        self.detail = self.client.wait(self.name, timeout, progress).detail
+        return self
+
+    def logs(self, *, build: bool = False, served_entity: str | None = None) -> str:
+        """The end of its log, or of the log of how its environment was made."""
+        return self.client.logs(self.name, build=build, served_entity=served_entity)
+
+    def events(self, limit: int = 100) -> list[dict[str, Any]]:
+        """What happened to it, newest last."""
+        return self.client.events(self.name, limit)
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Starts of its replicas with the seconds of each phase."""
+        return self.client.starts(self.name)
+
+    def token(self, comment: str = "") -> str:
+        """A new token for programs: ``Authorization: Bearer <token>``. It is shown only here."""
+        return self.client.token(self.name, comment)
+
+    def stop(self) -> Endpoint:
+        """Stop serving; ``start()`` brings it back."""
+        self.detail = self.client.stop(self.name).detail
+        return self
+
+    def start(self) -> Endpoint:
+        """Serve again after ``stop()``."""
+        self.detail = self.client.start(self.name).detail
+        return self
+
+    def delete(self) -> None:
+        """Remove it, with its tokens, events and logs."""
+        self.client.delete(self.name)
+
+    def __repr__(self) -> str:
+        return cards.endpoint_text(self.detail, self.message, self.notes)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {
+            "text/plain": repr(self),
+            "text/html": cards.endpoint_html(self.detail, self.message, self.notes),
+        }
+
+
+def failure(detail: dict[str, Any]) -> str:
+    """Why the last update failed, from the served entities' state messages; "" if it did not."""
+    if detail.get("state", {}).get("config_update") not in ("UPDATE_FAILED", "UPDATE_CANCELED"):
+        return ""
+    configs = (detail.get("pending_config") or {}, detail.get("config") or {})
+    told = [
+        (entity.get("state") or {}).get("deployment_state_message", "")
+        for config in configs
+        for entity in config.get("served_entities") or []
+    ]
+    return next((text for text in told if text), str((detail.get("live") or {}).get("message", "")))
