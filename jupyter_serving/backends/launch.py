@@ -1,0 +1,145 @@
+"""From a replica's spec to its process: forked by a zygote, or an interpreter of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..environments.environment import Environment
+from ..errors import StartFailed
+from ..places import Places
+from ..processes import Identity, boot_id, spawn_detached
+from ..settings import Settings
+from . import census, environ, guard, tail
+from .base import Handle, ReplicaSpec
+from .runtimecopy import copy_runtime
+from .zygote import Zygote
+from .zygotes import Birth, Zygotes
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A replica's process; ``imports`` are the seconds that its zygote took to start, 0 where one was there."""
+
+    identity: Identity
+    imports: float
+
+
+class Launcher:
+    """Starts processes; ``zygotes`` are shared with whoever asks them for exits."""
+
+    def __init__(self, places: Places, settings: Settings, zygotes: Zygotes) -> None:
+        self._places, self._settings, self._zygotes = places, settings, zygotes
+        self._guard = guard.Guard(places.environments)
+        self._runtime: Path | None = None
+
+    async def handle(self, spec: ReplicaSpec) -> Handle:
+        """What is known before anything exists, and enough to find what may come to exist."""
+        forked = self._settings.environment_zygotes and sys.platform != "darwin"
+        return {
+            "backend": "process",
+            "id": spec.id,
+            "boot": boot_id(),
+            "socket": str(self._places.replica_socket(spec.id)),
+            "lock": str(self._places.replica_lock(spec.id)),
+            # fork is not safe on macOS once system libraries have been used
+            "zygote": environ.zygote_key(spec, await self._copied()) if forked else "",
+        }
+
+    async def launch(self, spec: ReplicaSpec, handle: Handle) -> Launched:
+        """Start the process; its socket accepts connections soon, or already.
+
+        Raises:
+            StartFailed: with the end of the log; nothing was started, or ``handle`` finds it.
+        """
+        spec.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not handle["zygote"]:
+            await self._guard.check(spec.environment)
+            return Launched(await self._alone(spec, handle), 0.0)
+        began = time.monotonic()
+        was_there = self._zygotes.connected(handle["zygote"]) is not None
+        zygote = await self._zygote(spec, handle["zygote"])
+        waited = 0.0 if was_there else time.monotonic() - began
+        return Launched(await zygote.spawn(spec.id, self._order(spec, handle)), waited)
+
+    def learned(self, environment: Environment) -> Path:
+        """File of the modules that loads in this environment have taught."""
+        return self._places.data / "imports" / f"{environment.key}.json"
+
+    async def _copied(self) -> Path:
+        if self._runtime is None:
+            self._runtime = await asyncio.to_thread(copy_runtime, self._places.runtime_copy)
+        return self._runtime
+
+    async def _zygote(self, spec: ReplicaSpec, key: str) -> Zygote:
+        """The zygote, verified: one that was started before its environment changed is replaced once."""
+        variables = environ.base_environment(spec.environment.python) | dict(spec.environment_vars)
+        birth = Birth(
+            key,
+            spec.environment.python,
+            environ.with_runtime(variables, await self._copied()),
+            self.learned(spec.environment),
+        )
+        zygote, _ = await asyncio.gather(
+            self._zygotes.get(birth), self._guard.check(spec.environment)
+        )
+        if self._is_of(zygote, spec):
+            return zygote
+        await self._zygotes.end(key)
+        zygote = await self._zygotes.get(birth)
+        if self._is_of(zygote, spec):
+            return zygote
+        raise guard.changed(spec.environment)
+
+    def _is_of(self, zygote: Zygote, spec: ReplicaSpec) -> bool:
+        # A search path of the user's own adds distributions that are not the environment's.
+        own_path = "PYTHONPATH" in spec.environment_vars
+        wanted = spec.environment.fingerprint
+        return own_path or not wanted or zygote.hello.get("fingerprint") == wanted
+
+    def _order(self, spec: ReplicaSpec, handle: Handle) -> dict[str, Any]:
+        return {
+            "id": spec.id,
+            "socket": handle["socket"],
+            "lock": handle["lock"],
+            "log": str(spec.log),
+            "model": str(spec.model),
+            "entity": spec.entity,
+            "slots": spec.slots,
+            "environ": environ.replica_environment(spec),
+            "deadline": spec.deadline,
+            "stack_trace": spec.stack_trace,
+            "cpu_share": environ.threads(spec),
+            "grace": self._settings.drain_grace_seconds,
+        }
+
+    async def _alone(self, spec: ReplicaSpec, handle: Handle) -> Identity:
+        """Without a zygote: the process reads its order from a file, which its command line names."""
+        order = order_file(handle)
+        before = tail.size(spec.log)
+        variables = environ.with_runtime(environ.replica_environment(spec), await self._copied())
+        argv = [str(spec.environment.python), "-m", "serving_runtime", "serve", str(order)]
+        text = json.dumps(self._order(spec, handle))
+        await asyncio.to_thread(_write_private, order, text)
+        await asyncio.to_thread(spawn_detached, argv, spec.log, variables)
+        found = await asyncio.to_thread(census.naming, str(order))
+        if not found:
+            raise StartFailed(f"The replica ended at once: {tail.useful(spec.log, before)}.")
+        return found[0]
+
+
+def order_file(handle: Handle) -> Path:
+    """The file that holds the order of a replica without a zygote (0600, removed when it is ready)."""
+    return Path(handle["lock"]).with_suffix(".json")
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

@@ -1,0 +1,214 @@
+"""Replicas as processes of this machine, forked from a zygote of their environment.
+
+A replica is its own session, answers on a unix socket and holds a lock file for life; both lie in the runtime
+directory. It belongs to nobody: it goes on when the zygote or the controller ends, and is found again by its identity
+(boot id, pid, start time), by its zygote's list or by its lock. This is no isolation: a model runs as the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from ..errors import StartFailed
+from ..places import Places
+from ..processes import Identity
+from ..settings import Settings
+from . import exits, host, readiness, tail
+from .base import Exit, Handle, HostCapacity, Observed, ReplicaSpec, Started
+from .launch import Launcher, order_file
+from .readiness import Readiness
+from .remains import Remains, identity_of
+from .watches import Watches
+from .zygotes import Zygotes
+
+# An exit is known a moment before its zygote, which reaps it, tells the status (seconds).
+_STATUS = 2.0
+# A replica that is adopted may just be replacing a worker (seconds).
+_ADOPT = 3.0
+_LOOK = 0.02
+
+
+class ProcessBackend:
+    """The backend ``process``; one per runtime directory."""
+
+    name = "process"
+
+    def __init__(self, places: Places, settings: Settings) -> None:
+        self._settings = settings
+        self._zygotes = Zygotes(
+            places, settings.start_deadline_seconds, settings.zygote_idle_seconds
+        )
+        self._launcher = Launcher(places, settings, self._zygotes)
+        self._remains = Remains(places, self._zygotes)
+        self._watches = Watches(self._status)
+        self._taught: dict[str, set[str]] = {}
+        self._lessons: set[asyncio.Task[None]] = set()
+
+    async def capacity(self) -> HostCapacity:
+        """CPUs, memory and GPUs of this machine, within the limits of our control group."""
+        return await asyncio.to_thread(host.capacity)
+
+    def address(self, handle: Handle) -> str:
+        """``unix:/path`` of the replica's socket."""
+        return f"unix:{handle['socket']}"
+
+    async def start(self, spec: ReplicaSpec) -> AsyncIterator[Started]:
+        """Start a replica; see ``Backend.start``. One that is left before it is ready is removed again."""
+        began = time.monotonic()
+        handle = await self._launcher.handle(spec)
+        ready: Readiness | None = None
+        try:
+            yield Started(handle, "spawning")
+            began, log_size = time.monotonic(), tail.size(spec.log)
+            launched = await self._launcher.launch(spec, handle)
+            spawn = time.monotonic() - began - launched.imports
+            identity = launched.identity
+            handle = handle | {"pid": identity.pid, "start": identity.start}
+            before = {"spawn": spawn, "imports": launched.imports}
+            yield Started(handle, "spawned", phases=before)
+            ready = await self._ready(spec, handle, identity, log_size)
+        finally:
+            if ready is None:
+                await asyncio.shield(self._remains.remove(handle, 0.0))
+        order_file(handle).unlink(missing_ok=True)
+        self._watches.begin(spec.id, identity, handle["zygote"])
+        self._teach(handle["zygote"], ready.modules)
+        yield Started(handle, "ready", ready.slots, _added(ready.phases, before))
+
+    async def stop(self, handle: Handle, grace: float) -> None:
+        """End a replica; its end is not told by ``watch``, for it is wanted."""
+        self._watches.forget(str(handle["id"]))
+        await self._remains.remove(handle, grace)
+
+    async def observe(self) -> dict[str, Observed]:
+        """Every replica alive in the runtime directory, orphans included."""
+        return await self._remains.observe()
+
+    def watch(self) -> AsyncIterator[Exit]:
+        """Ends of ready and adopted replicas that nobody asked for; for one listener."""
+        return self._watches.stream()
+
+    async def adopt(self, replica_id: str, handle: Handle) -> Started | None:
+        """Verify identity and readiness, then watch; None for a replica that is gone, loading or mute."""
+        identity = identity_of(handle)
+        if identity is None or not identity.alive():
+            return None
+        try:
+            answer = await readiness.ask(Path(handle["socket"]), _ADOPT)
+        except (OSError, StartFailed):
+            return None
+        if not answer.ready:
+            return None
+        self._watches.begin(replica_id, identity, str(handle.get("zygote", "")))
+        return Started(handle, "ready", answer.slots, answer.phases)
+
+    async def close(self) -> None:
+        """Stop watching; replicas go on, and so do zygotes for a while, in case a controller comes back."""
+        for lesson in self._lessons:
+            lesson.cancel()
+        await asyncio.gather(*self._lessons, return_exceptions=True)
+        await self._watches.close()
+        await self._zygotes.close()
+
+    async def end_zygotes(self) -> None:
+        """End all zygotes at once, to free their memory: after everything was stopped for good."""
+        await self._zygotes.end_all()
+
+    # -- readiness -----------------------------------------------------------------------------------
+
+    async def _ready(
+        self, spec: ReplicaSpec, handle: Handle, identity: Identity, log_size: int
+    ) -> Readiness:
+        """Wait for readiness, for the end of the process or for the deadline, whichever comes first."""
+        question = asyncio.create_task(self._ask(Path(handle["socket"]), identity))
+        end = asyncio.create_task(exits.ended(identity))
+        try:
+            await asyncio.wait([question, end], return_when=asyncio.FIRST_COMPLETED)
+            # The last word of a process that has ended may still be on the way.
+            await asyncio.wait([question], timeout=1.0)
+            answer = _answer(question)
+        finally:
+            question.cancel()
+            end.cancel()
+        if answer is None:
+            raise await self._lost(spec, handle, identity, log_size)
+        if not answer.ready:
+            raise self._unready(spec, answer)
+        return answer
+
+    async def _lost(
+        self, spec: ReplicaSpec, handle: Handle, identity: Identity, log_size: int
+    ) -> StartFailed:
+        how = "it runs, but does not answer"
+        if not identity.alive():
+            how = exits.describe(await self._status(handle["zygote"], identity.pid))
+        last = tail.useful(spec.log, log_size)
+        return StartFailed(
+            f"The replica did not become ready: {how}. {last}".strip(),
+            hint=f"Its log is {spec.log}.",
+        )
+
+    async def _ask(self, socket: Path, identity: Identity) -> Readiness:
+        """Ask as soon as somebody listens: a forked replica does at once, another when its interpreter is up."""
+        wait = self._settings.start_deadline_seconds
+        while True:
+            try:
+                return await readiness.ask(socket, wait)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if not identity.alive():
+                    raise
+            await asyncio.sleep(_LOOK)
+
+    def _unready(self, spec: ReplicaSpec, answer: Readiness) -> StartFailed:
+        message = str(answer.body.get("message") or "it did not say why")
+        if answer.failed:
+            return StartFailed(
+                f"The model could not be loaded: {message}",
+                hint=f"The whole traceback is in {spec.log}.",
+            )
+        limit = self._settings.start_deadline_seconds
+        return StartFailed(
+            f"The replica was not ready within {limit:g} s: {message}",
+            hint=f"Its log is {spec.log}.",
+        )
+
+    # -- zygotes -------------------------------------------------------------------------------------
+
+    def _teach(self, key: str, modules: list[str]) -> None:
+        """Have the zygote import what this load imported, so that the next one finds it done."""
+        new = [name for name in modules if name not in self._taught.get(key, ())]
+        if key and new:
+            self._taught.setdefault(key, set()).update(new)
+            lesson = asyncio.create_task(self._lesson(key, modules))
+            self._lessons.add(lesson)
+            lesson.add_done_callback(self._lessons.discard)
+
+    async def _lesson(self, key: str, modules: list[str]) -> None:
+        zygote = await self._zygotes.join(key)
+        try:
+            if zygote is not None:
+                await zygote.teach(modules)
+        except StartFailed:
+            self._taught.pop(key, None)
+
+    async def _status(self, key: str, pid: int) -> int | None:
+        zygote = await self._zygotes.join(key) if key else None
+        return await zygote.status(pid, _STATUS) if zygote is not None else None
+
+
+def _answer(question: asyncio.Task[Readiness]) -> Readiness | None:
+    if not question.done():
+        return None
+    error = question.exception()
+    if error is None:
+        return question.result()
+    if isinstance(error, OSError):  # a time-out is one, too
+        return None
+    raise error
+
+
+def _added(phases: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+    return phases | {name: phases.get(name, 0.0) + seconds for name, seconds in before.items()}

@@ -1,0 +1,178 @@
+"""All zygotes of one runtime directory: found or started when needed, ended when long idle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import StartFailed
+from ..places import Places
+from ..processes import Identity, spawn_detached
+from . import census, exits, tail
+from .zygote import Zygote
+
+# Without a controller a zygote is of no use; a controller that restarts is back sooner than this (seconds).
+ALONE = 120.0
+# How often a starting zygote's socket is looked for: nothing tells when a file appears in every system.
+_LOOK = 0.02
+_LOOK_FOR_PROCESS = 0.5
+_CHECK_IDLE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """How to start the zygote ``key``: interpreter, whole environment and the file of what it has learned."""
+
+    key: str
+    python: Path
+    environ: Mapping[str, str]
+    learned: Path
+
+
+class Zygotes:
+    """Connections by key. ``patience``: seconds that a zygote's imports may take; ``idle``: until an idle one ends."""
+
+    def __init__(
+        self,
+        places: Places,
+        patience: float,
+        idle: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._places, self._patience, self._idle, self._clock = places, patience, idle, clock
+        self._connected: dict[str, Zygote] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._used: dict[str, float] = {}
+        self._caretaker: asyncio.Task[None] | None = None
+
+    async def get(self, birth: Birth) -> Zygote:
+        """The connected zygote; started where none answers.
+
+        Raises:
+            StartFailed: it cannot be started; the message holds the end of its log.
+        """
+        self._used[birth.key] = self._clock()
+        if self._caretaker is None:
+            self._caretaker = asyncio.create_task(self._end_idle())
+        async with self._turns.setdefault(birth.key, asyncio.Lock()):
+            found = await self._join(birth.key)
+            return found or await self._start(birth)
+
+    async def join(self, key: str) -> Zygote | None:
+        """The connected zygote if it runs; never starts one."""
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            return await self._join(key)
+
+    def connected(self, key: str) -> Zygote | None:
+        """The connection as it is."""
+        found = self._connected.get(key)
+        return found if found is not None and found.alive else None
+
+    async def end(self, key: str) -> None:
+        """End a zygote; its replicas go on."""
+        zygote = await self.join(key)
+        self._connected.pop(key, None)
+        if zygote is not None:
+            await zygote.shutdown()
+
+    async def children(self, limit: float) -> dict[str, tuple[str, Identity]]:
+        """Replicas of all running zygotes by id, with the zygote's key, after all earlier requests were carried out.
+
+        A zygote that does not answer within ``limit`` seconds is killed: it might still fork what nobody waits for.
+        """
+        keys = [path.stem.removeprefix("z-") for path in self._places.runtime.glob("z-*.sock")]
+        found: dict[str, tuple[str, Identity]] = {}
+        for key, of in zip(
+            keys, await asyncio.gather(*(self._children(k, limit) for k in keys)), strict=True
+        ):
+            found |= {replica: (key, identity) for replica, identity in of.items()}
+        return found
+
+    async def close(self) -> None:
+        """Disconnect from all; they go on."""
+        if self._caretaker is not None:
+            self._caretaker.cancel()
+            await asyncio.wait([self._caretaker])
+        for zygote in self._connected.values():
+            await zygote.close()
+        self._connected.clear()
+
+    async def end_all(self) -> None:
+        """End every zygote of this runtime directory; replicas go on."""
+        keys = {path.stem.removeprefix("z-") for path in self._places.runtime.glob("z-*.sock")}
+        await asyncio.gather(*(self.end(key) for key in keys | set(self._connected)))
+
+    async def _join(self, key: str) -> Zygote | None:
+        found = self.connected(key)
+        if found is not None:
+            return found
+        try:
+            async with asyncio.timeout(self._patience):
+                self._connected[key] = await Zygote.connect(self._places.zygote_socket(key))
+        except (OSError, TimeoutError):
+            return None
+        return self._connected[key]
+
+    async def _start(self, birth: Birth) -> Zygote:
+        socket = self._places.zygote_socket(birth.key)
+        log = self._places.logs / f"zygote-{birth.key}.log"
+        before = tail.size(log)
+        argv = [str(birth.python), "-m", "serving_runtime", "zygote", "--socket", str(socket)]
+        argv += ["--key", birth.key, "--preload", str(birth.learned), "--idle", f"{ALONE:g}"]
+        birth.learned.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(spawn_detached, argv, log, birth.environ)
+        try:
+            async with asyncio.timeout(self._patience):
+                zygote = await self._appeared(socket)
+        except TimeoutError:
+            zygote = None
+        if zygote is None:
+            raise StartFailed(
+                f"The environment's Python did not start: {tail.useful(log, before) or 'it said nothing'}.",
+                hint=f"Its log is {log}.",
+            )
+        self._connected[birth.key] = zygote
+        return zygote
+
+    async def _appeared(self, socket: Path) -> Zygote | None:
+        """Connect as soon as the socket is there; None when the process has ended without one."""
+        look = self._clock() + _LOOK_FOR_PROCESS
+        while True:
+            with contextlib.suppress(OSError):
+                return await Zygote.connect(socket)
+            if self._clock() >= look:
+                if not await asyncio.to_thread(census.naming, str(socket)):
+                    return None
+                look = self._clock() + _LOOK_FOR_PROCESS
+            await asyncio.sleep(_LOOK)
+
+    async def _children(self, key: str, limit: float) -> dict[str, Identity]:
+        socket = self._places.zygote_socket(key)
+        try:
+            async with asyncio.timeout(limit):
+                first = await Zygote.connect(socket)
+                try:
+                    await first.settle()
+                finally:
+                    await first.close()
+                second = await Zygote.connect(socket)
+                await second.close()
+                return second.children
+        except (OSError, StartFailed):
+            return {}
+        except TimeoutError:
+            for identity in await asyncio.to_thread(census.naming, str(socket)):
+                await exits.end(identity, 0.0)
+            return {}
+
+    async def _end_idle(self) -> None:
+        while True:
+            await asyncio.sleep(max(1.0, min(_CHECK_IDLE, self._idle)))
+            for key, zygote in list(self._connected.items()):
+                idle = self._clock() - self._used.get(key, 0.0) >= self._idle
+                if idle and zygote.alive and not zygote.children:
+                    await self.end(key)
