@@ -161,8 +161,8 @@ def lifetime(environ: Mapping[str, str]) -> Check:
             "Run the services where they may stay, outside of a batch job.",
         )
     if Path("/.dockerenv").exists() or environ.get("KUBERNETES_SERVICE_HOST"):
-        kind = "JupyterHub spawns" if environ.get("JUPYTERHUB_USER") else "is started"
-        found = f"inside a container that {kind}: endpoints end with it"
+        spawner = " that JupyterHub spawned" if environ.get("JUPYTERHUB_USER") else ""
+        found = f"inside a container{spawner}: endpoints end with it"
         return Check(
             "lifetime",
             "warn",

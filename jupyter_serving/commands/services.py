@@ -80,7 +80,7 @@ def _services(facts: dict[str, object]) -> str:
         "gateway     "
         + (
             f"pid {gateway.get('pid')}, {gateway.get('url')}{'' if gateway.get('alive') else ' (down)'}"
-            if isinstance(gateway, dict)
+            if isinstance(gateway, dict) and gateway.get("pid")
             else "not started"
         ),
         f"data        {facts.get('data_dir')}",

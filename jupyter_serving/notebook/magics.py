@@ -1,0 +1,287 @@
+"""``%serve``: one word, a verb, its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from ..cli import add_options
+from ..errors import ServingError
+from . import serving
+from .display import Log, Table
+
+USAGE = """%serve VERB ...
+
+  %serve deploy MODEL --name NAME [--data DF]   MODEL: a variable with a fitted model, or models:/NAME/VERSION,
+                                                models:/NAME@ALIAS, runs:/RUN/PATH, a model directory
+  %serve query NAME --data DF                   predictions; DF: a variable, or a .csv or .json file
+  %%serve query NAME                            the same, with JSON in the cell
+  %serve list                                   all endpoints
+  %serve status [NAME]                          services and endpoints, or one endpoint
+  %serve logs NAME [--build]                    what the model printed, or how its environment was made
+  %serve events NAME                            what happened to it
+  %serve stop NAME, %serve start NAME           stop serving, serve again
+  %serve delete NAME                            remove it; the registered model stays
+  %serve log MODEL --name NAME [--data DF]      register a model without deploying it
+  %serve doctor                                 check this machine
+
+%serve VERB --help tells all options of a verb."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises ``UsageError`` instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}\n{self.format_usage().strip()}")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise _HelpShown
+
+
+class _HelpShown(Exception):
+    """``--help`` was printed: there is nothing else to do."""
+
+
+def _parser(verb: str) -> _Parser:
+    """Parser of one verb."""
+    parser = _Parser(prog=f"%serve {verb}")
+    match verb:
+        case "deploy":
+            parser.add_argument("model", help="variable with a fitted model, or a model URI")
+            parser.add_argument("--name", help="the endpoint's name")
+            parser.add_argument("--data", help="variable with input rows, for the signature")
+            parser.add_argument("--no-wait", action="store_true", help="return at once")
+            parser.add_argument("--timeout", type=float, metavar="SECONDS", help="longest wait")
+            add_options(parser)
+        case "log":
+            parser.add_argument("model", help="variable with a fitted model")
+            parser.add_argument("--name", required=True, help="the registered model's name")
+            parser.add_argument("--data", help="variable with input rows, for the signature")
+        case "query":
+            parser.add_argument("name")
+            parser.add_argument("--data", help="variable, or .csv or .json file")
+            parser.add_argument("--served-entity", metavar="NAME")
+        case "status":
+            parser.add_argument("name", nargs="?")
+        case "logs":
+            parser.add_argument("name")
+            parser.add_argument("--build", action="store_true", help="how its environment was made")
+            parser.add_argument("--served-entity", metavar="NAME")
+        case "events":
+            parser.add_argument("name")
+            parser.add_argument("--limit", type=int, default=50)
+        case "delete":
+            parser.add_argument("name")
+            parser.add_argument(
+                "--yes", action="store_true", help="accepted for symmetry with the command line"
+            )
+        case "start" | "stop":
+            parser.add_argument("name")
+    return parser
+
+
+VERBS = (
+    "deploy",
+    "query",
+    "list",
+    "status",
+    "logs",
+    "events",
+    "stop",
+    "start",
+    "delete",
+    "log",
+    "doctor",
+)
+POSITIONAL = {"deploy": "model", "log": "model"} | dict.fromkeys(
+    ("query", "status", "logs", "events", "stop", "start", "delete"), "endpoint"
+)
+_KINDS = {"--data": "data", "--size": "Small|Medium|Large", "--name": "endpoint"}
+# Options of each verb, and what their values are.
+OPTIONS: dict[str, dict[str, str]] = {
+    verb: {
+        text: _KINDS.get(text, "")
+        for action in _parser(verb)._actions
+        for text in action.option_strings
+        if text.startswith("--")
+    }
+    for verb in VERBS
+}
+
+
+@magics_class
+class ServeMagics(Magics):
+    """The magic; one method per verb."""
+
+    @no_var_expand
+    @line_cell_magic
+    def serve(self, line: str, cell: str | None = None) -> Any:
+        """Serve models: deploy, query and look after endpoints."""
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"%serve: {error} in {line!r}") from None
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(USAGE)
+            return None
+        verb = words[0]
+        if verb not in VERBS:
+            near = difflib.get_close_matches(verb, VERBS, n=1)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"%serve: there is no verb {verb!r}.{guess} Verbs: {', '.join(VERBS)}."
+            )
+        if cell is not None and verb != "query":
+            raise UsageError("%%serve: only query takes a cell (JSON data).")
+        run: Callable[[argparse.Namespace, str | None], Any] = getattr(self, f"_{verb}")
+        try:
+            return run(_parser(verb).parse_args(words[1:]), cell)
+        except _HelpShown:
+            return None
+        except ServingError as error:
+            raise _shown_short(error) from None
+
+    def _deploy(self, options: argparse.Namespace, _: str | None) -> Any:
+        from ..commands.deploy import registry, serving_options
+
+        model = self._model(options.model)
+        return serving.put(
+            model,
+            options.name or self._default_name(model, options.model),
+            serving_options(options),
+            X=None if options.data is None else self._data(options.data),
+            registry=registry(options),
+            wait=not options.no_wait,
+            timeout=options.timeout,
+        )
+
+    def _default_name(self, model: Any, text: str) -> str | None:
+        if isinstance(model, str) or hasattr(model, "uri"):
+            return None
+        raise UsageError(
+            f"%serve deploy: give the endpoint a name: %serve deploy {text} --name NAME"
+        )
+
+    def _log(self, options: argparse.Namespace, _: str | None) -> Any:
+        data = None if options.data is None else self._data(options.data)
+        return serving.log(self._model(options.model), name=options.name, X=data)
+
+    def _query(self, options: argparse.Namespace, cell: str | None) -> Any:
+        if (options.data is None) == (cell is None):
+            raise UsageError("%serve query: pass --data VARIABLE, or JSON in a %%serve cell.")
+        data = self._data(options.data) if cell is None else _json(cell, "the cell")
+        return serving.default.ask(
+            lambda client: client.query(options.name, data, served_entity=options.served_entity)
+        )
+
+    def _list(self, options: argparse.Namespace, _: str | None) -> Any:
+        return serving.endpoints()
+
+    def _status(self, options: argparse.Namespace, _: str | None) -> Any:
+        if options.name:
+            return serving.endpoint(options.name)
+        facts = serving.default.ask(lambda client: client.status())
+        gateway = facts.get("gateway") or {}
+        problems = "".join(f"\nProblem: {text}" for text in facts.get("problems") or [])
+        print(
+            f"jupyter-serving {facts.get('version')}, controller pid {facts.get('pid')}, "
+            f"gateway {gateway.get('url') or 'not started'}, data in {facts.get('data_dir')}{problems}"
+        )
+        return serving.endpoints()
+
+    def _logs(self, options: argparse.Namespace, _: str | None) -> Any:
+        return Log(
+            serving.default.ask(
+                lambda client: client.logs(
+                    options.name, build=options.build, served_entity=options.served_entity
+                )
+            )
+        )
+
+    def _events(self, options: argparse.Namespace, _: str | None) -> Any:
+        from ..commands.endpoints import moment
+
+        found = serving.default.ask(lambda client: client.events(options.name, options.limit))
+        rows = [(moment(event), str(event["type"]), str(event["message"])) for event in found]
+        return Table(("Time", "Event", "What happened"), rows, empty="No events yet.")
+
+    def _stop(self, options: argparse.Namespace, _: str | None) -> Any:
+        return serving.default.ask(lambda client: client.stop(options.name))
+
+    def _start(self, options: argparse.Namespace, _: str | None) -> Any:
+        return serving.default.ask(lambda client: client.start(options.name))
+
+    def _delete(self, options: argparse.Namespace, _: str | None) -> None:
+        serving.delete(options.name)
+        print(f"Deleted the endpoint {options.name}; the registered model stays.")
+
+    def _doctor(self, options: argparse.Namespace, _: str | None) -> Any:
+        from .. import doctor
+
+        rows = [check.row() for check in doctor.run()]
+        return Table([name.capitalize() for name in doctor.HEADERS], rows, marked=1)
+
+    # -- arguments -----------------------------------------------------------------------------------
+
+    def _model(self, text: str) -> Any:
+        """Value of a variable, else the text as a model URI."""
+        if text.isidentifier():
+            return self._variable(text, "a model URI (models:/NAME/VERSION)")
+        return text
+
+    def _data(self, text: str) -> Any:
+        """Value of a variable, else the content of a file."""
+        if text.isidentifier():
+            return self._variable(text, "a file")
+        path = Path(text)
+        if path.suffix.lower() == ".csv":
+            import pandas as pd
+
+            try:
+                return pd.read_csv(path)
+            except OSError as error:
+                raise UsageError(f"%serve: {text} cannot be read: {error.strerror}.") from None
+        try:
+            return _json(path.read_text(), text)
+        except OSError as error:
+            raise UsageError(
+                f"%serve: {text!r} is neither a variable nor a file that can be read ({error.strerror})."
+            ) from None
+
+    def _variable(self, name: str, otherwise: str) -> Any:
+        namespace = self.shell.user_ns
+        if name not in namespace:
+            near = difflib.get_close_matches(
+                name, [n for n in namespace if not n.startswith("_")], n=1
+            )
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"%serve: there is no variable {name!r}, and it is not {otherwise}.{guess}"
+            )
+        return namespace[name]
+
+
+ServeMagics.serve.__doc__ = USAGE
+
+
+def _json(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"%serve: {source} is not valid JSON: {error}.") from None
+
+
+def _shown_short(error: ServingError) -> ServingError:
+    """The same exception, shown by IPython as one red message without a traceback."""
+    red, plain = "\x1b[0;31m", "\x1b[0m"
+    shown = [f"{red}{type(error).__name__}{plain}: {error}"]
+    error._render_traceback_ = lambda: shown  # type: ignore[attr-defined]
+    return error

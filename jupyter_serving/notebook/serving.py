@@ -1,0 +1,216 @@
+"""``import jupyter_serving as js``: deploy, look at, query and delete endpoints from code."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..api import Registry, check_name
+from ..client import Client
+from ..delivery import Options, deliver
+from ..endpoint import Endpoint
+from ..errors import ControllerDown, InvalidParameter
+from . import completion
+from .display import Endpoints, LiveLine
+
+Result = TypeVar("Result")
+
+
+class _Default:
+    """The client that the module's functions share; found at first use, and anew when its server is gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._named: tuple[str | None, str | None] = (None, None)
+
+    def name(self, url: str | None, token: str | None) -> Client:
+        """Connect to this server from now on."""
+        with self._lock:
+            self._client, self._named = Client(url, token), (url, token)
+            return self._client
+
+    def get(self) -> Client:
+        with self._lock:
+            if self._client is None:
+                from .. import connect as connecting
+
+                line = LiveLine()
+                server = connecting.find(*self._named, progress=line.say)
+                line.done()
+                self._client = Client(server=server)
+            return self._client
+
+    def ask(self, request: Callable[[Client], Result]) -> Result:
+        """Answer of ``request``; sent again to a server found anew where nobody listens at the known one."""
+        try:
+            return request(self.get())
+        except ControllerDown:
+            # Nothing was sent: Jupyter, or the controller, has gone away since.
+            with self._lock:
+                self._client = None
+            return request(self.get())
+
+    def known(self) -> Client | None:
+        """The client if there is one already."""
+        return self._client
+
+
+default = _Default()
+
+
+def connect(url: str | None = None, token: str | None = None) -> Client:
+    """Connect to a Jupyter server with jupyter-serving, or find the nearest one; later calls use it.
+
+    Args:
+        url: such as ``https://hub.example.org/user/me/``; default: this kernel's own server, else the local controller.
+        token: of that server.
+    """
+    return default.name(url, token)
+
+
+def log(model: Any, *, name: str, X: Any = None, **options: Any) -> Any:
+    """Log and register a model with signature and input example: see ``registry.log.log``."""
+    from ..registry.log import log as log_model
+
+    return log_model(model, name=name, X=X, **options)
+
+
+def deploy(
+    model: Any,
+    name: str | None = None,
+    *,
+    X: Any = None,
+    wait: bool = True,
+    timeout: float | None = None,
+    size: str | None = None,
+    min_concurrency: int | None = None,
+    max_concurrency: int | None = None,
+    workload_type: str | None = None,
+    scale_to_zero: bool = True,
+    idle_seconds: float | None = None,
+    environment_vars: Mapping[str, str] | None = None,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> Endpoint:
+    """Create an endpoint, or give it a new model; it keeps running when the kernel stops.
+
+    Args:
+        model: a fitted model (logged and registered as ``name`` first), what ``log`` returned, or a model URI.
+        name: the endpoint; default: the registered model's name.
+        X: input as the endpoint will get it, for the signature of a model that is logged.
+        wait: return when it is ready or has failed; interrupting stops the waiting, not the deployment.
+        timeout: longest wait in seconds.
+        size: ``Small``, ``Medium`` or ``Large``; excludes the next two.
+        min_concurrency: slots that are always up.
+        max_concurrency: slots that are never exceeded.
+        workload_type: ``CPU``, ``GPU_SMALL``, ...
+        scale_to_zero: stop all replicas when idle.
+        idle_seconds: idle time before that.
+        environment_vars: variables of the model's process.
+        tracking_uri: MLflow store of the model; default: the configured one.
+        registry_uri: MLflow registry, if it is another one.
+
+    Raises:
+        StartFailed: the deployment failed. InvalidParameter, NotFound: the model. RegistryUnreachable: its registry.
+    """
+    options = Options(
+        size=size,
+        min_concurrency=min_concurrency,
+        max_concurrency=max_concurrency,
+        workload_type=workload_type,
+        scale_to_zero=scale_to_zero,
+        idle_seconds=idle_seconds,
+        environment_vars=environment_vars or {},
+    )
+    stores = None
+    if tracking_uri or registry_uri:
+        stores = Registry(
+            tracking_uri=tracking_uri or registry_uri or "", registry_uri=registry_uri or ""
+        )
+    return put(model, name, options, X=X, registry=stores, wait=wait, timeout=timeout)
+
+
+def put(
+    model: Any,
+    name: str | None,
+    options: Options,
+    *,
+    X: Any = None,
+    registry: Registry | None = None,
+    wait: bool = True,
+    timeout: float | None = None,
+) -> Endpoint:
+    """``deploy`` with its options in one value."""
+    line = LiveLine()
+    if name is not None:
+        check_name(name)
+    uri, stores, notes = _as_uri(model, name, X, registry, line)
+    target = check_name(name or _name_of(uri))
+    try:
+        endpoint = default.ask(
+            lambda client: deliver(client, target, uri, options, registry=stores, progress=line.say)
+        )
+        completion.remember(target)
+        if wait:
+            endpoint = _wait(endpoint, timeout, line)
+    except BaseException:
+        line.done()
+        raise
+    line.done()
+    endpoint.notes = notes
+    return endpoint
+
+
+def _as_uri(
+    model: Any, name: str | None, X: Any, registry: Registry | None, line: LiveLine
+) -> tuple[str, Registry | None, list[str]]:
+    """URI, stores and notes of a model; an object is logged and registered first."""
+    if isinstance(model, str):
+        return model, registry, []
+    if not hasattr(model, "uri"):
+        if name is None:
+            raise InvalidParameter("The endpoint has no name.", hint="Pass name='...'.")
+        line.say(f"logging the model as {name}")
+        model = log(model, name=name, X=X, registry=registry)
+    return model.uri, model.registry, list(model.notes)
+
+
+def _name_of(uri: str) -> str:
+    from ..registry.reference import parse
+
+    name = parse(uri).name
+    if not name:
+        raise InvalidParameter(
+            f"{uri} does not tell a name for the endpoint.", hint="Pass name='...'."
+        )
+    return name
+
+
+def _wait(endpoint: Endpoint, timeout: float | None, line: LiveLine) -> Endpoint:
+    try:
+        return endpoint.wait(timeout, line.phase)
+    except KeyboardInterrupt:
+        line.say(
+            f"Stopped waiting; the deployment of {endpoint.name} goes on. See: %serve status {endpoint.name}"
+        )
+        raise
+
+
+def endpoint(name: str) -> Endpoint:
+    """Handle on one endpoint: ``js.endpoint("iris").query(df)``."""
+    return default.ask(lambda client: client.get(name))
+
+
+def endpoints() -> Endpoints:
+    """All endpoints."""
+    found = Endpoints(default.ask(lambda client: client.list()))
+    completion.remember_all(e.name for e in found)
+    return found
+
+
+def delete(name: str) -> None:
+    """Remove an endpoint with its tokens, events and logs; the registered model stays."""
+    default.ask(lambda client: client.delete(name))
+    completion.forget(name)
