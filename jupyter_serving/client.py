@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from . import connect, payload
 from .api import API_PREFIX, DATA_PREFIX, OWN_PREFIX, check_name
-from .endpoint import Endpoint, failure
+from .handle import Endpoint, failure
 from .errors import AlreadyExists, DeadlineExceeded, NotFound, ServingError, StartFailed
 from .payload import Predictions
 from .transport import JSON_TYPE, Transport, open_unix

@@ -10,7 +10,7 @@ from typing import Any
 
 from .api import Registry
 from .client import Client
-from .endpoint import Endpoint
+from .handle import Endpoint
 from .errors import ControllerDown, NotFound, RegistryUnreachable, ServingError, Unavailable
 from .registry import travel
 from .registry.reference import Kind, ModelReference

@@ -7,7 +7,7 @@ import argparse
 from ..api import Registry
 from ..client import Client
 from ..delivery import Options, deliver
-from ..endpoint import Endpoint
+from ..handle import Endpoint
 from ..errors import InvalidParameter
 from . import console
 

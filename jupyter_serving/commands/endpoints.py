@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import cards, payload
-from ..endpoint import Endpoint
+from ..handle import Endpoint
 from ..errors import InvalidParameter
 from ..transport import JSON_TYPE
 from . import console

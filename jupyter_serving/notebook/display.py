@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from .. import cards
-from ..endpoint import Endpoint
+from ..handle import Endpoint
 
 LOG_CHARACTERS = 20_000
 MESSAGE_CHARACTERS = 200

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from .. import connect
 from ..api import Registry, check_name
 from ..client import Client
 from ..delivery import Options, deliver
-from ..endpoint import Endpoint
+from ..handle import Endpoint
 from ..errors import ControllerDown, InvalidParameter
 from . import completion
 from .display import Endpoints, LiveLine
@@ -23,21 +24,12 @@ class _Default:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._client: Client | None = None
-        self._named: tuple[str | None, str | None] = (None, None)
-
-    def name(self, url: str | None, token: str | None) -> Client:
-        """Connect to this server from now on."""
-        with self._lock:
-            self._client, self._named = Client(url, token), (url, token)
-            return self._client
 
     def get(self) -> Client:
         with self._lock:
             if self._client is None:
-                from .. import connect as connecting
-
                 line = LiveLine()
-                server = connecting.find(*self._named, progress=line.say)
+                server = connect.find(progress=line.say)
                 line.done()
                 self._client = Client(server=server)
             return self._client
@@ -58,16 +50,6 @@ class _Default:
 
 
 default = _Default()
-
-
-def connect(url: str | None = None, token: str | None = None) -> Client:
-    """Connect to a Jupyter server with jupyter-serving, or find the nearest one; later calls use it.
-
-    Args:
-        url: such as ``https://hub.example.org/user/me/``; default: this kernel's own server, else the local controller.
-        token: of that server.
-    """
-    return default.name(url, token)
 
 
 def log(model: Any, *, name: str, X: Any = None, **options: Any) -> Any:
