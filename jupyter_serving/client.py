@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 
 from . import connect, payload
 from .api import API_PREFIX, DATA_PREFIX, OWN_PREFIX, check_name
-from .handle import Endpoint, failure
 from .errors import AlreadyExists, DeadlineExceeded, NotFound, ServingError, StartFailed
+from .handle import Endpoint, failure
 from .payload import Predictions
 from .transport import JSON_TYPE, Transport, open_unix
 

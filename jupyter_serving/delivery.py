@@ -10,8 +10,8 @@ from typing import Any
 
 from .api import Registry
 from .client import Client
-from .handle import Endpoint
 from .errors import ControllerDown, NotFound, RegistryUnreachable, ServingError, Unavailable
+from .handle import Endpoint
 from .registry import travel
 from .registry.reference import Kind, ModelReference
 

@@ -7,8 +7,8 @@ import argparse
 from ..api import Registry
 from ..client import Client
 from ..delivery import Options, deliver
-from ..handle import Endpoint
 from ..errors import InvalidParameter
+from ..handle import Endpoint
 from . import console
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import cards, payload
-from ..handle import Endpoint
 from ..errors import InvalidParameter
+from ..handle import Endpoint
 from ..transport import JSON_TYPE
 from . import console
 

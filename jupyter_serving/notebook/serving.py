@@ -10,8 +10,8 @@ from .. import connect
 from ..api import Registry, check_name
 from ..client import Client
 from ..delivery import Options, deliver
-from ..handle import Endpoint
 from ..errors import ControllerDown, InvalidParameter
+from ..handle import Endpoint
 from . import completion
 from .display import Endpoints, LiveLine
 
