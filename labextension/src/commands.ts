@@ -18,6 +18,7 @@ import {
   runIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
+import { Widget } from '@lumino/widgets';
 import type {
   ReadonlyJSONObject,
   ReadonlyPartialJSONObject
@@ -25,7 +26,8 @@ import type {
 
 import type { IEndpoint, Phase } from './api';
 import { deletionLosses, errorText } from './format';
-import { canDelete, canStart, canStop, phaseOf } from './phases';
+import { canDelete, canStart, canStop, isDeploying, phaseOf } from './phases';
+import { toastBriefly, toastFailure } from './toasts';
 import { CommandIDs } from './tokens';
 import type { IServingModel, Verb } from './tokens';
 
@@ -151,20 +153,18 @@ async function perform(
   try {
     await model.act(verb, name);
   } catch (error) {
-    const logs = app.commands.hasCommand(CommandIDs.openLogs);
-    Notification.error(`${failure}\n${errorText(error, trans)}`, {
-      autoClose: false,
-      actions:
-        logs && model.find(name)
-          ? [
-              {
-                label: trans.__('Show logs'),
-                callback: () =>
-                  void app.commands.execute(CommandIDs.openLogs, { name })
-              }
-            ]
-          : []
-    });
+    const showLogs = {
+      label: trans.__('Show logs'),
+      callback: () => void app.commands.execute(CommandIDs.openLogs, { name })
+    };
+    const hasLogs =
+      app.commands.hasCommand(CommandIDs.openLogs) && model.find(name);
+    toastFailure(
+      failure,
+      errorText(error, trans),
+      hasLogs ? [showLogs] : [],
+      trans
+    );
   }
 }
 
@@ -172,7 +172,12 @@ async function confirmDeletion(
   endpoint: IEndpoint,
   trans: TranslationBundle
 ): Promise<boolean> {
-  const body = deletionLosses(endpoint, trans).join(' ');
+  const body = new Widget();
+  for (const loss of deletionLosses(endpoint, trans)) {
+    const paragraph = document.createElement('p');
+    paragraph.textContent = loss;
+    body.node.append(paragraph);
+  }
   const result = await showDialog({
     title: trans.__('Delete endpoint “%1”?', endpoint.name),
     body,
@@ -190,7 +195,7 @@ async function confirmDeletion(
 
 function copy(text: string, told: string): void {
   Clipboard.copyToSystem(text);
-  Notification.success(told, { autoClose: 2500 });
+  toastBriefly(told);
 }
 
 /** Label and caption: with a name for the buttons of an endpoint, short in its context menu, full in the palette. */
@@ -209,7 +214,7 @@ function texts(
 }
 
 function addVerbs(context: ICommandContext): void {
-  const { app, trans } = context;
+  const { app, model, trans } = context;
   app.commands.addCommand(CommandIDs.start, {
     ...texts(trans.__('Start'), trans.__('Start Endpoint…'), name =>
       trans.__('Start endpoint %1', name)
@@ -228,9 +233,12 @@ function addVerbs(context: ICommandContext): void {
     }
   });
   app.commands.addCommand(CommandIDs.stop, {
-    ...texts(trans.__('Stop'), trans.__('Stop Endpoint…'), name =>
-      trans.__('Stop endpoint %1', name)
-    ),
+    ...texts(trans.__('Stop'), trans.__('Stop Endpoint…'), name => {
+      const endpoint = model.find(name);
+      return endpoint && isDeploying(phaseOf(endpoint))
+        ? trans.__('Stop endpoint %1 (after its deployment has ended)', name)
+        : trans.__('Stop endpoint %1', name);
+    }),
     icon: stopIcon,
     describedBy: { args: ENDPOINT_ARGS },
     isEnabled: args => applies(context, args, canStop),

@@ -51,13 +51,17 @@ export function phaseHint(phase: Phase, trans: TranslationBundle): string {
     case 'STARTING':
       return trans.__('A replica starts; requests wait for it.');
     case 'UPDATING':
-      return trans.__('The current version serves until the new one is ready.');
+      return trans.__(
+        'A new version is being started; the one before it serves until then.'
+      );
     case 'UPDATE_FAILED':
       return trans.__(
         'The new version did not start; the version before it serves on.'
       );
     case 'FAILED':
-      return trans.__('The endpoint did not start; requests are refused.');
+      return trans.__(
+        'The endpoint did not start; requests are refused. Start tries again.'
+      );
     case 'STOPPED':
       return trans.__('Requests are refused until the endpoint is started.');
     case 'STOPPING':
@@ -242,7 +246,7 @@ export function metricsOf(
   if (typeof live.last_cold_start_seconds === 'number') {
     metrics.push({
       key: 'cold-start',
-      label: trans.__('Cold start'),
+      label: trans.__('Last cold start'),
       value: durationLabel(live.last_cold_start_seconds, trans),
       hint: trans.__('How long the last start from zero took')
     });

@@ -67,8 +67,8 @@ export class LogsModel implements IObservableDisposable {
       factory: () => this._look(),
       frequency: {
         interval: (_options.pollSeconds ?? 2) * 1000,
-        backoff: true,
-        max: 30_000
+        backoff: 2,
+        max: 15_000
       },
       standby: () => this._rests()
     });

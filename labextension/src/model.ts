@@ -9,7 +9,7 @@ import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
 
 import type { IEndpoint, ServingApi } from './api';
-import { isTransient } from './phases';
+import { isTransient, phaseOf } from './phases';
 import { RequestError } from './request';
 import type { IServingModel, ISnapshot, Verb } from './tokens';
 import { compare } from './transitions';
@@ -29,8 +29,14 @@ function asRequestError(error: unknown): RequestError {
     : new RequestError('body', String(error));
 }
 
+/** By name; one that is being deleted comes after a new one of the same name, so that `find` finds the new one. */
 function byName(left: IEndpoint, right: IEndpoint): number {
-  return left.name < right.name ? -1 : left.name > right.name ? 1 : 0;
+  if (left.name !== right.name) {
+    return left.name < right.name ? -1 : 1;
+  }
+  return (
+    Number(phaseOf(left) === 'DELETING') - Number(phaseOf(right) === 'DELETING')
+  );
 }
 
 /** The model behind `IServingModel`. */
@@ -174,22 +180,22 @@ export class ServingModel implements IServingModel {
       : transitions;
     this._memory = memory;
     this._rested = false;
-    this._unfollow(memory);
     this._replace({
       connection: 'connected',
       endpoints,
       error: null,
       updated: this._now()
     });
+    this._unfollow();
     if (news.length > 0) {
       this._transitioned.emit(news);
     }
   }
 
-  private _unfollow(memory: Memory): void {
+  private _unfollow(): void {
     for (const name of this._followed) {
-      const known = memory.get(name);
-      if (!known || !isTransient(known.phase)) {
+      const endpoint = this.find(name);
+      if (!endpoint || !isTransient(phaseOf(endpoint))) {
         this._followed.delete(name);
       }
     }

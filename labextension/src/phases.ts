@@ -24,7 +24,7 @@ const TONES: Record<Phase, Tone> = {
 };
 
 function isPhase(value: string): value is Phase {
-  return value in TONES;
+  return Object.prototype.hasOwnProperty.call(TONES, value);
 }
 
 /** The phase that the server tells; derived from the standard `state` where it has no `live`. */
@@ -61,14 +61,24 @@ export function isFailure(phase: Phase): boolean {
   return phase === 'FAILED' || phase === 'UPDATE_FAILED';
 }
 
-/** Whether an endpoint in this phase can be started. */
+/** Whether an endpoint in this phase can be started; after a failure that tries again. */
 export function canStart(phase: Phase): boolean {
-  return phase === 'STOPPED';
+  return phase === 'STOPPED' || phase === 'FAILED';
+}
+
+/** Whether a deployment is under way: no other change can be made until it has ended. */
+export function isDeploying(phase: Phase): boolean {
+  return phase === 'CREATING' || phase === 'UPDATING';
 }
 
 /** Whether an endpoint in this phase can be stopped. */
 export function canStop(phase: Phase): boolean {
-  return !['STOPPED', 'STOPPING', 'DELETING'].includes(phase);
+  return (
+    !canStart(phase) &&
+    !isDeploying(phase) &&
+    phase !== 'STOPPING' &&
+    phase !== 'DELETING'
+  );
 }
 
 /** Whether an endpoint in this phase can be deleted. */

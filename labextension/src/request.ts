@@ -60,7 +60,12 @@ export function plainText(page: string, limit = MAX_FOREIGN_TEXT): string {
   body.querySelectorAll('script, style, noscript').forEach(node => {
     node.remove();
   });
-  const text = (body.textContent ?? '').replace(/\s+/g, ' ').trim();
+  const words: string[] = [];
+  const walker = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    words.push(walker.currentNode.nodeValue ?? '');
+  }
+  const text = words.join(' ').replace(/\s+/g, ' ').trim();
   return text.length > limit ? `${text.slice(0, limit - 1).trimEnd()}…` : text;
 }
 

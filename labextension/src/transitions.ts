@@ -24,8 +24,12 @@ interface IMemory {
   deploying: boolean;
 }
 
-/** What is remembered of all endpoints, by name. */
+/** What is remembered of all endpoints, by id: a deleted one may still be there beside a new one of its name. */
 export type Memory = ReadonlyMap<string, IMemory>;
+
+function identity(endpoint: IEndpoint): string {
+  return endpoint.id ?? endpoint.name;
+}
 
 function serves(phase: Phase): boolean {
   return phase === 'READY' || phase === 'SCALED_TO_ZERO';
@@ -76,12 +80,12 @@ export function compare(
   const memory = new Map<string, IMemory>();
   const transitions: ITransition[] = [];
   for (const endpoint of endpoints) {
-    const known = before?.get(endpoint.name);
+    const known = before?.get(identity(endpoint));
     const phase = phaseOf(endpoint);
     // while an update runs the server may list the old or the new version: only what serves counts
     const version =
       known && isTransient(phase) ? known.version : versionKey(endpoint);
-    memory.set(endpoint.name, {
+    memory.set(identity(endpoint), {
       phase,
       version,
       deploying: deploys(phase, known)

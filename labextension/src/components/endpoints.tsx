@@ -20,6 +20,9 @@ import { useSignal, useSnapshot } from './hooks';
 /** What to type in a terminal to see whether the server part is there. */
 const CHECK = 'jupyter server extension list';
 
+/** What to type in a terminal to enable it. */
+const ENABLE = 'jupyter server extension enable jupyter_serving';
+
 /** What the list is made of. */
 export interface IEndpointsProps {
   model: IServingModel;
@@ -105,7 +108,7 @@ function List(props: IListProps): React.JSX.Element {
   const { snapshot, commands, trans, stale } = props;
   const list = React.useRef<HTMLUListElement>(null);
   const focused = React.useRef<HTMLElement | null>(null);
-  React.useEffect(() => {
+  React.useLayoutEffect(() => {
     // a deleted endpoint takes the focus with it: keep it in the list
     if (focused.current && !focused.current.isConnected) {
       focused.current = null;
@@ -131,7 +134,7 @@ function List(props: IListProps): React.JSX.Element {
     >
       {snapshot.endpoints.map(endpoint => (
         <Endpoint
-          key={endpoint.name}
+          key={endpoint.id ?? endpoint.name}
           endpoint={endpoint}
           pending={snapshot.pending.get(endpoint.name)}
           commands={commands}
@@ -189,9 +192,13 @@ function Unavailable({ model, trans }: IEndpointsProps): React.JSX.Element {
       </pre>
       <p>
         {trans.__(
-          'If it is missing, install jupyter-serving in the environment that runs Jupyter. Then restart Jupyter.'
+          'If it is missing, install jupyter-serving in the environment that runs Jupyter. If it is disabled, run:'
         )}
       </p>
+      <pre className="jp-serving-Code" tabIndex={0}>
+        {ENABLE}
+      </pre>
+      <p>{trans.__('Then restart Jupyter.')}</p>
       <RetryButton model={model} trans={trans} />
     </div>
   );

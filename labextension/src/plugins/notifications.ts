@@ -11,6 +11,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
+import { toastFailure } from '../toasts';
 import { CommandIDs, DOMAIN, IServingModel } from '../tokens';
 import type { ITransition } from '../transitions';
 
@@ -51,15 +52,13 @@ export function tell(
             name
           )
         : trans.__('Endpoint “%1” failed.', name);
-    Notification.error(live?.message ? `${text}\n${live.message}` : text, {
-      autoClose: false,
-      actions: action(
-        commands,
-        CommandIDs.openLogs,
-        name,
-        trans.__('Show logs')
-      )
-    });
+    const logs = action(
+      commands,
+      CommandIDs.openLogs,
+      name,
+      trans.__('Show logs')
+    );
+    toastFailure(text, live?.message ?? '', logs, trans);
   }
 }
 
