@@ -104,6 +104,7 @@ class Controller:
         if not self._leaving and not self.keep_replicas:
             replicas = [r for r in self.store.replicas.values() if r.handle]
             await asyncio.gather(*(self._stop_for_good(r) for r in replicas))
+            await self.backend.release()
         await self.backend.close()
         await self._stager.close()
         self.models.close()
