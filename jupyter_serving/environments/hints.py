@@ -1,8 +1,9 @@
 """Which modules loading a model will import, read from its files without executing anything.
 
-A pickle names the module of every global that it refers to (``GLOBAL`` and ``STACK_GLOBAL`` opcodes, see ``pickletools``);
-a skops file lists them in its ``schema.json``. A zygote that imports them before its first fork saves every worker of the
-first start the same seconds. ``MLmodel`` names the flavour's loader. A hint that is wrong costs nothing: a module that cannot be imported is dropped.
+A pickle names the module of every global that it refers to (``GLOBAL`` and ``STACK_GLOBAL`` opcodes, see
+``pickletools``); a skops file lists them in its ``schema.json``; ``MLmodel`` names the flavour's loader. A zygote that
+imports them before its first fork saves every worker of the first start the same seconds. A hint that is wrong costs
+nothing: a module that cannot be imported is dropped.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _text(name: str, argument: Any, memo: list[str | None]) -> str | None:
     if name in _TEXT:
         return str(argument)
     if name in ("BINGET", "LONG_BINGET") and argument < len(memo):
-        return memo[argument]
+        return memo[int(argument)]
     return None
 
 
