@@ -163,7 +163,7 @@ class ProcessBackend:
             await asyncio.sleep(_LOOK)
 
     def _unready(self, spec: ReplicaSpec, answer: Readiness) -> StartFailed:
-        message = str(answer.body.get("message") or "it did not say why")
+        message = str(answer.body.get("message") or "it did not say why").rstrip(".") + "."
         if answer.failed:
             return StartFailed(
                 f"The model could not be loaded: {message}",

@@ -36,7 +36,7 @@ def from_output(lines: Sequence[str], log: str) -> StagingFailed:
     useful = _useful(lines)
     text = " ".join(useful)[:_LONGEST]
     see = f"The whole build log is {log}."
-    if _unsatisfiable(useful):
+    if _unsatisfiable(lines):
         return StagingFailed(
             f"No environment satisfies the model's requirements. {text}",
             hint=f"Correct the pin in the model's requirements and log it again, or configure the package index "
