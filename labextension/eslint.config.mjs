@@ -33,7 +33,12 @@ export default defineConfig([
         'error',
         {
           // what a plugin needs while it is activated cannot come later
-          ignoreImports: ['../commands', '../components/sidebar', '../model']
+          ignoreImports: [
+            '../choice',
+            '../commands',
+            '../components/sidebar',
+            '../model'
+          ]
         }
       ],
       '@typescript-eslint/explicit-module-boundary-types': 'error',

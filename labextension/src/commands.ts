@@ -2,14 +2,7 @@
  * The verbs on endpoints as commands: every button, menu entry and palette entry runs one of these.
  */
 
-import type { JupyterFrontEnd } from '@jupyterlab/application';
-import {
-  Clipboard,
-  Dialog,
-  InputDialog,
-  Notification,
-  showDialog
-} from '@jupyterlab/apputils';
+import { Clipboard, Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   copyIcon,
@@ -25,96 +18,19 @@ import type {
 } from '@lumino/coreutils';
 
 import type { IEndpoint, Phase } from './api';
+import { ENDPOINT_ARGS, chosenEndpoint, namedEndpoint } from './choice';
+import type { ICommandContext } from './choice';
 import { deletionLosses, errorText } from './format';
 import { canDelete, canStart, canStop, isDeploying, phaseOf } from './phases';
 import { toastBriefly, toastFailure } from './toasts';
 import { CommandIDs } from './tokens';
-import type { IServingModel, Verb } from './tokens';
+import type { Verb } from './tokens';
 
 /** What to type to get a first endpoint. */
 export const EXAMPLE =
   '%load_ext jupyter_serving\n%serve deploy model --name my-endpoint';
 
-/** The arguments of a command on one endpoint. Without a name the person is asked. */
-export const ENDPOINT_ARGS: ReadonlyJSONObject = {
-  type: 'object',
-  properties: {
-    name: { type: 'string', description: 'Name of the endpoint' },
-    contextMenu: {
-      type: 'boolean',
-      description:
-        'Whether to act on the endpoint whose context menu was opened last'
-    }
-  }
-};
-
 const NO_ARGS: ReadonlyJSONObject = { type: 'object', properties: {} };
-
-/** Attribute of the DOM node of an endpoint that holds its name. */
-export const NAME_ATTRIBUTE = 'data-endpoint';
-
-/** What the commands are made of. */
-export interface ICommandContext {
-  app: JupyterFrontEnd;
-  model: IServingModel;
-  trans: TranslationBundle;
-}
-
-/** The endpoint that the arguments name, by `name` or by the context menu. */
-export function namedEndpoint(
-  context: ICommandContext,
-  args: ReadonlyPartialJSONObject
-): IEndpoint | undefined {
-  const { app, model } = context;
-  if (typeof args.name === 'string') {
-    return model.find(args.name) ?? { name: args.name };
-  }
-  if (args.contextMenu !== true) {
-    return undefined;
-  }
-  const node = app.contextMenuHitTest(element =>
-    element.hasAttribute(NAME_ATTRIBUTE)
-  );
-  const name = node?.getAttribute(NAME_ATTRIBUTE);
-  return name ? model.find(name) : undefined;
-}
-
-/** The endpoint that the arguments name, or the one that the person chooses; null if there is none. */
-export async function chosenEndpoint(
-  context: ICommandContext,
-  args: ReadonlyPartialJSONObject,
-  title: string,
-  allowed: (phase: Phase) => boolean = () => true
-): Promise<IEndpoint | null> {
-  const named = namedEndpoint(context, args);
-  if (named) {
-    return named;
-  }
-  const { model, trans } = context;
-  await model.refresh();
-  const { snapshot } = model;
-  if (snapshot.error) {
-    Notification.error(errorText(snapshot.error, trans));
-    return null;
-  }
-  const candidates = snapshot.endpoints.filter(endpoint =>
-    allowed(phaseOf(endpoint))
-  );
-  if (candidates.length === 0) {
-    Notification.info(trans.__('There is no endpoint to choose.'), {
-      autoClose: 4000
-    });
-    return null;
-  }
-  const choice = await InputDialog.getItem({
-    title,
-    label: trans.__('Endpoint'),
-    items: candidates.map(endpoint => endpoint.name)
-  });
-  return choice.button.accept && choice.value
-    ? (model.find(choice.value) ?? null)
-    : null;
-}
 
 /** Whether a verb applies: always if no endpoint is named (the person will be asked). */
 function applies(

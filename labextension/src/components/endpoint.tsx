@@ -7,7 +7,7 @@ import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
 import type { IEndpoint, IServedEntity } from '../api';
-import { NAME_ATTRIBUTE } from '../commands';
+import { NAME_ATTRIBUTE } from '../choice';
 import { entityLabel, metricsOf, pendingLabel } from '../format';
 import { canStart, isFailure, phaseOf } from '../phases';
 import { CommandIDs } from '../tokens';

@@ -8,12 +8,13 @@ import { HTMLSelect, refreshIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
-import { errorText, logText, timeLabel } from '../format';
+import { errorText, logText } from '../format';
 import { servingIcon } from '../icons';
 import { LOG_TABS } from '../logs';
 import type { ILogSnapshot, LogTab, LogsModel } from '../logs';
 import { isFailure, phaseOf } from '../phases';
 import { Note, State } from './controls';
+import { Events } from './events';
 import { useSnapshot } from './hooks';
 
 /** Distance (px) from the end up to which a log counts as scrolled to its end. */
@@ -119,7 +120,11 @@ function Logs(props: ILogProps): React.JSX.Element {
         className="jp-serving-Logs-panel"
       >
         {tab === 'events' ? (
-          <Events {...props} snapshot={snapshot} />
+          <Events
+            events={snapshot.events}
+            silent={gone || error !== null}
+            trans={trans}
+          />
         ) : (
           <Text {...props} snapshot={snapshot} key={tab} />
         )}
@@ -281,50 +286,5 @@ function Text({ trans, snapshot }: IPartProps): React.JSX.Element {
         trans.__('(%1 older lines are left out)', shown.cut) + '\n'}
       {shown.text}
     </pre>
-  );
-}
-
-function Events({ trans, snapshot }: IPartProps): React.JSX.Element {
-  const { events, gone, error } = snapshot;
-  if (events === null || events.length === 0) {
-    return (
-      <p className="jp-serving-Placeholder">
-        {events !== null
-          ? trans.__('Nothing has happened yet.')
-          : gone || error
-            ? ''
-            : trans.__('Loading…')}
-      </p>
-    );
-  }
-  return (
-    <div className="jp-serving-Events" tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col" aria-sort="descending">
-              {trans.__('Time')}
-            </th>
-            <th scope="col">{trans.__('Event')}</th>
-            <th scope="col">{trans.__('Served entity')}</th>
-            <th scope="col">{trans.__('Message')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {[...events].reverse().map(event => (
-            <tr key={event.id}>
-              <td>
-                <time dateTime={new Date(event.timestamp).toISOString()}>
-                  {timeLabel(event.timestamp)}
-                </time>
-              </td>
-              <td>{event.type}</td>
-              <td>{event.served_entity ?? ''}</td>
-              <td>{event.message}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
   );
 }

@@ -12,8 +12,8 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { listIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
-import { ENDPOINT_ARGS, chosenEndpoint } from '../commands';
-import type { ICommandContext } from '../commands';
+import { ENDPOINT_ARGS, chosenEndpoint } from '../choice';
+import type { ICommandContext } from '../choice';
 import type { LogWidget } from '../components/logview';
 import { CommandIDs, DOMAIN, IServingModel } from '../tokens';
 
