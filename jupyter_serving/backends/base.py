@@ -113,7 +113,10 @@ class Backend(Protocol):
         ...
 
     def watch(self) -> AsyncIterator[Exit]:
-        """Ends of all started and adopted replicas as they happen; ends with ``close``."""
+        """Ends of ready and adopted replicas as they happen, but for those that ``stop`` brought about.
+
+        For one listener; ends with ``close``.
+        """
         ...
 
     async def adopt(self, replica_id: str, handle: Handle) -> Started | None:
@@ -122,6 +125,10 @@ class Backend(Protocol):
 
     def address(self, handle: Handle) -> str:
         """Where it answers: ``unix:/path`` or ``tcp:host:port``."""
+        ...
+
+    async def release(self) -> None:
+        """Free what is kept ready for later starts (zygotes, standbys): when everything was stopped for good."""
         ...
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..environments import hints
 from ..environments.environment import Environment
 from ..errors import StartFailed
 from ..places import Places
@@ -21,6 +22,9 @@ from .base import Handle, ReplicaSpec
 from .runtimecopy import copy_runtime
 from .zygote import Zygote
 from .zygotes import Birth, Zygotes
+
+HARMLESS = frozenset({"joblib", "numpy", "pandas", "scipy", "sklearn"})
+LOADERS = frozenset({"mlflow.sklearn", "mlflow.pyfunc.model"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,11 @@ class Launcher:
     async def _zygote(self, spec: ReplicaSpec, key: str) -> Zygote:
         """The zygote, verified: one that was started before its environment changed is replaced once."""
         variables = environ.base_environment(spec.environment.python) | dict(spec.environment_vars)
-        birth = Birth(
-            key,
-            spec.environment.python,
-            environ.with_runtime(variables, await self._copied()),
-            self.learned(spec.environment),
-        )
+        learned = self.learned(spec.environment)
+        if self._zygotes.connected(key) is None:
+            await asyncio.to_thread(hint, learned, spec.model)
+        runtime = environ.with_runtime(variables, await self._copied())
+        birth = Birth(key, spec.environment.python, runtime, learned)
         zygote, _ = await asyncio.gather(
             self._zygotes.get(birth), self._guard.check(spec.environment)
         )
@@ -132,6 +135,21 @@ class Launcher:
         if not found:
             raise StartFailed(f"The replica ended at once: {tail.useful(spec.log, before)}.")
         return found[0]
+
+
+def hint(learned: Path, model: Path) -> None:
+    """Where no load has taught anything yet, have the zygote import what the model's files name.
+
+    Every worker of the first start would import it otherwise. Taught modules are tried in a throw-away fork first;
+    a hint is not, so only packages count whose import is known to start no threads and open no device.
+    """
+    if learned.exists():
+        return
+    names = [n for n in hints.modules(model) if n.partition(".")[0] in HARMLESS or n in LOADERS]
+    if next(model.rglob("*.skops"), None) is not None:
+        names.append("skops.io")
+    learned.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    learned.write_text(json.dumps(names))
 
 
 def order_file(handle: Handle) -> Path:

@@ -113,8 +113,8 @@ class ProcessBackend:
         await self._watches.close()
         await self._zygotes.close()
 
-    async def end_zygotes(self) -> None:
-        """End all zygotes at once, to free their memory: after everything was stopped for good."""
+    async def release(self) -> None:
+        """End all zygotes, to free their memory: when everything was stopped for good."""
         await self._zygotes.end_all()
 
     # -- readiness -----------------------------------------------------------------------------------
