@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,8 @@ from jupyter_serving.connect import credential
 from jupyter_serving.server import kernels
 from jupyter_serving.server.app import ServingApp
 from jupyter_serving.settings import Settings
+
+from .conftest import wait_for
 
 
 def test_the_extension_point_names_the_app():
@@ -86,7 +87,7 @@ class TestOneConfigurationFile:
         (jp_config_dir / "jupyter_serving_config.py").write_text(
             "c = get_config()\n"
             "c.Settings.max_body_bytes = 4_000_000\n"
-            "c.ServingApp.log_level = 'WARNING'\n"
+            "c.ServingApp.log_level = 'WARN'\n"
         )
         return Config(
             {
@@ -102,7 +103,7 @@ class TestOneConfigurationFile:
 
     def test_both_are_read(self, serving):
         assert serving.max_body_bytes == 4_000_000
-        assert serving.log_level == "WARNING"
+        assert serving.log_level == 30
         assert Settings.load().max_body_bytes == 4_000_000
 
 
@@ -110,7 +111,7 @@ class TestSettingsThatCannotBeRead:
     """Jupyter starts all the same, and says what is wrong."""
 
     @pytest.fixture
-    def jp_server_config(self, places, monkeypatch):
+    def jp_server_config(self, capsys, places, monkeypatch):
         monkeypatch.setenv("JUPYTER_SERVING_MAX_BODY_BYTES", "many")
         return Config(
             {
@@ -125,54 +126,14 @@ class TestSettingsThatCannotBeRead:
             }
         )
 
-    async def test_jupyter_starts_and_the_log_names_the_setting(
-        self, anybody, url, jp_logging_stream
-    ):
-        assert "JUPYTER_SERVING_MAX_BODY_BYTES" in jp_logging_stream.getvalue()
+    async def test_jupyter_starts_and_the_log_names_the_setting(self, capsys, anybody, url):
+        assert "JUPYTER_SERVING_MAX_BODY_BYTES" in capsys.readouterr().err
         answer = await anybody.get(url + "/.well-known/databricks-config")
         assert answer.status_code == 200
 
 
-def wait_for(what, condition, limit=60.0):
-    end = time.monotonic() + limit
-    while not (result := condition()):
-        assert time.monotonic() < end, f"{what} did not come within {limit} s"
-        time.sleep(0.05)
-    return result
-
-
-def info_of(runtime_dir):
-    for path in Path(runtime_dir).glob("jpserver-*.json"):
-        try:
-            return json.loads(path.read_text())
-        except ValueError:
-            return None
-    return None
-
-
-@pytest.fixture
-def real_server(jp_environ, places, tmp_path):
-    """A Jupyter server of its own process, ended as a person ends it."""
-    log = tmp_path / "log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyter_server"),
-                *("--allow-root", "--no-browser", "--ServerApp.port=0"),
-                "--ServerApp.base_url=/user/x/",
-                "--ServerApp.jpserver_extensions={'jupyter_serving': True}",
-                f"--ServerApp.root_dir={tmp_path}",
-            ],
-            stdout=out,
-            stderr=out,
-        )
-    yield server
-    server.terminate()
-    server.wait(30)
-
-
 def test_a_real_server_from_start_to_end(real_server, places, jp_runtime_dir, tmp_path):
-    facts = wait_for("the server's info file", lambda: info_of(jp_runtime_dir))
+    facts = real_server.facts
     files = wait_for(
         "the credential file", lambda: list(Path(jp_runtime_dir).glob("jupyter-serving-*"))
     )
@@ -182,6 +143,5 @@ def test_a_real_server_from_start_to_end(real_server, places, jp_runtime_dir, tm
     assert answer.json() == {}
     assert httpx.get(base + "/api/2.0/serving-endpoints", trust_env=False).status_code == 403
     assert not places.data.exists(), "nothing may start before its first use"
-    real_server.terminate()
-    real_server.wait(30)
+    real_server.stop()
     assert not files[0].exists(), (tmp_path / "log").read_text()
