@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Client as Client
-    from .endpoint import Endpoint as Endpoint
+    from .handle import Endpoint as Endpoint
     from .notebook.serving import delete as delete
     from .notebook.serving import deploy as deploy
     from .notebook.serving import endpoint as endpoint
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Client": "client",
-    "Endpoint": "endpoint",
+    "Endpoint": "handle",
     "delete": "notebook.serving",
     "deploy": "notebook.serving",
     "endpoint": "notebook.serving",

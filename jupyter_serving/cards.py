@@ -25,7 +25,7 @@ TONES = {
     "FAILED": "bad",
     "UPDATE_FAILED": "bad",
 }
-DELETE = "%serve delete {}"
+IN_NOTEBOOK, IN_SHELL = "%serve delete {}", "jupyter serving delete {}"
 WORDS = {"ok": "good", "warn": "busy", "fail": "bad"}
 
 
@@ -34,11 +34,14 @@ def phase_words(phase: str) -> str:
     return phase.replace("_", " ").lower()
 
 
-def life(detail: dict[str, Any]) -> str:
-    """What becomes of an endpoint when the kernel stops, and how it ends."""
+def life(detail: dict[str, Any], delete: str = IN_NOTEBOOK) -> str:
+    """What becomes of an endpoint when the kernel stops, and how it ends (``delete`` is the command)."""
+    end = f"delete with {delete.format(detail.get('name', ''))}"
     entities = _entities(detail)
     if not any("state" in entity for entity in entities):
-        return f"Keeps running when the kernel stops; delete with {DELETE.format(detail.get('name', ''))}"
+        return (
+            f"Keeps running when the kernel stops; {end}"  # an item of the list does not tell more
+        )
     seconds = next((e.get("scale_to_zero_seconds") for e in entities), None)
     idle = (
         f"after {duration(float(seconds))} idle"
@@ -46,10 +49,8 @@ def life(detail: dict[str, Any]) -> str:
         else "when idle (after 30 min by default)"
     )
     sleeps = any(e.get("scale_to_zero_enabled") for e in entities)
-    return (
-        f"Keeps running when the kernel stops; {f'scales to zero {idle}' if sleeps else 'never scales to zero'}; "
-        f"delete with {DELETE.format(detail.get('name', ''))}"
-    )
+    zero = f"scales to zero {idle}" if sleeps else "never scales to zero"
+    return f"Keeps running when the kernel stops; {zero}; {end}"
 
 
 def duration(seconds: float) -> str:
@@ -86,7 +87,9 @@ def figures(detail: dict[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def endpoint_text(detail: dict[str, Any], message: str, notes: Sequence[str] = ()) -> str:
+def endpoint_text(
+    detail: dict[str, Any], message: str, notes: Sequence[str] = (), delete: str = IN_NOTEBOOK
+) -> str:
     """An endpoint in a few lines of plain text."""
     phase = phase_words(str((detail.get("live") or {}).get("phase", "")))
     lines = [
@@ -96,7 +99,7 @@ def endpoint_text(detail: dict[str, Any], message: str, notes: Sequence[str] = (
     ]
     if detail.get("invocations_url"):
         lines.append(f"  url       {detail['invocations_url']}")
-    lines.append(f"  {life(detail)}")
+    lines.append(f"  {life(detail, delete)}")
     lines += [f"  Note: {note}" for note in notes]
     return "\n".join(lines)
 

@@ -34,14 +34,15 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Tell what is done now."""
-        self._show(text, self._clock() - self._begun)
+        self._show(text)
 
-    def phase(self, phase: str, message: str, elapsed: float) -> None:
-        """Tell an endpoint's phase, as ``Client.wait`` does."""
+    def phase(self, phase: str, message: str, _: float) -> None:
+        """Tell an endpoint's phase, as ``Client.wait`` does; the time shown is since the start of everything."""
         words = phase_words(phase) if phase else "waiting"
-        self._show(f"{words}: {message}" if message else words, elapsed)
+        self._show(f"{words}: {message}" if message else words)
 
-    def _show(self, text: str, elapsed: float) -> None:
+    def _show(self, text: str) -> None:
+        elapsed = self._clock() - self._begun
         line = f"{text} ({elapsed:.1f} s)"
         if self._live:
             room = max(self._width() - 1, 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from .. import cards
 from ..api import Registry
 from ..client import Client
 from ..delivery import Options, deliver
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
             facts | {"invocations_url": endpoint.url, "authorization": f"Bearer {token}"}
         )
     else:
-        print(endpoint)
+        print(cards.endpoint_text(endpoint.detail, endpoint.message, delete=cards.IN_SHELL))
     return 0
 
 

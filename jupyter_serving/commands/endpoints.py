@@ -51,7 +51,7 @@ def get(options: argparse.Namespace) -> int:
     if options.json:
         console.print_json(endpoint.detail)
     else:
-        print(endpoint)
+        print(cards.endpoint_text(endpoint.detail, endpoint.message, delete=cards.IN_SHELL))
     return 0
 
 

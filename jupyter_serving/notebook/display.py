@@ -112,18 +112,19 @@ class LiveLine:
 
     def say(self, text: str) -> None:
         """Tell what is done now."""
-        self._show(text, self._clock() - self._begun)
+        self._show(text)
 
-    def phase(self, phase: str, message: str, elapsed: float) -> None:
-        """Tell an endpoint's phase, as ``Client.wait`` does."""
+    def phase(self, phase: str, message: str, _: float) -> None:
+        """Tell an endpoint's phase, as ``Client.wait`` does; the time shown is since the start of everything."""
         words = cards.phase_words(phase) if phase else "waiting"
-        self._show(f"{words}: {message}" if message else words, elapsed)
+        self._show(f"{words}: {message}" if message else words)
 
-    def _show(self, text: str, elapsed: float) -> None:
-        now, fresh = self._clock(), text != self._text
-        if not fresh and now - self._drawn < REDRAW_SECONDS:
+    def _show(self, text: str) -> None:
+        elapsed = self._clock() - self._begun
+        fresh = text != self._text
+        if not fresh and elapsed - self._drawn < REDRAW_SECONDS:
             return
-        self._text, self._drawn = text, now
+        self._text, self._drawn = text, elapsed
         line = f"{text[:MESSAGE_CHARACTERS]} ({elapsed:.0f} s)"
         if not _can_update():
             if fresh:
