@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from .. import processes
 from ..api import EndpointDetailed, EndpointSummary, Event, Registry, Start
 from ..backends.base import Backend
 from ..environments.stage import Stager
@@ -96,10 +97,11 @@ class Controller:
         self._ended.set()
 
     async def _wind_down(self, tasks: list[asyncio.Task[None]]) -> None:
-        if not self._leaving:
-            await self.link.shutdown()
+        gateway = None if self._leaving else await self.link.dismiss()
         for task in tasks:
             task.cancel()
+        if gateway is not None:
+            await asyncio.to_thread(processes.end, gateway)
         await self.reconciler.close()
         if not self._leaving and not self.keep_replicas:
             replicas = [r for r in self.store.replicas.values() if r.handle]

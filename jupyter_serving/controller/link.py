@@ -77,14 +77,13 @@ class GatewayLink:
         """Names that the gateway has entries of."""
         return set(self._sent)
 
-    async def shutdown(self) -> None:
-        """Ask the gateway to end, and wait until it has."""
+    async def dismiss(self) -> processes.Identity | None:
+        """Ask the gateway to end; returns who that is. Cancel ``run`` right after, lest it starts another."""
         if self._writer is None:
-            return
+            return None
         self._send({"type": "shutdown"})
-        identity = processes.Identity.of(int(self.hello.get("pid", 0) or 0))
-        if identity is not None:
-            await asyncio.to_thread(processes.end, identity)
+        await self._writer.drain()
+        return processes.Identity.of(int(self.hello["pid"]))
 
     async def _session(self) -> None:
         path = str(self._places.link_socket)
