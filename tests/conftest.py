@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from services import Services
+from zoo import Zoo
 
 from jupyter_serving.places import DATA_DIR_VARIABLE
 
@@ -34,3 +35,9 @@ def shared_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servic
         del os.environ[DATA_DIR_VARIABLE]
     else:
         os.environ[DATA_DIR_VARIABLE] = before
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    """Models to serve."""
+    return Zoo(tmp_path_factory.mktemp("zoo"))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jupyter_serving import connect
 from jupyter_serving.client import Client
 from jupyter_serving.connect import Server
 from jupyter_serving.errors import ServingError
@@ -52,6 +53,12 @@ class Services:
     def __init__(self, data: Path) -> None:
         self.places = Places.of(data)
         self.client = Client(server=Server("the test's data directory", places=self.places))
+
+    def client_started(self) -> Client:
+        """The client, with a controller that runs."""
+        connect.local(self.places.data)
+        self.places = Places.of(self.places.data)
+        return self.client
 
     def census(self) -> dict[int, str]:
         """Living processes of this data directory."""

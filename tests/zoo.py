@@ -1,0 +1,164 @@
+"""Models to serve, registered in a SQLite registry: good ones, slow ones, and each kind of bad one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import mlflow
+import pandas as pd
+from mlflow.models import ModelSignature, infer_signature
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+
+
+class Doubles(mlflow.pyfunc.PythonModel):
+    """Doubles every value."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        return model_input * 2
+
+
+class Sleeps(mlflow.pyfunc.PythonModel):
+    """Sleeps as many seconds as the row says."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        time.sleep(float(model_input["x"].iloc[0]))
+        return model_input["x"].tolist()
+
+
+class RaisesInPredict(mlflow.pyfunc.PythonModel):
+    """Its predict raises for negative values."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        if (model_input["x"] < 0).any():
+            raise ValueError("x must not be negative")
+        return model_input["x"].tolist()
+
+
+class RaisesInLoad(mlflow.pyfunc.PythonModel):
+    """Its load_context raises, but only where it is served."""
+
+    def load_context(self, context: Any) -> None:
+        if os.environ.get("JUPYTER_SERVING_TESTS") != "logging":
+            raise RuntimeError("the weights are missing")
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        return model_input
+
+
+# The servers cannot import this module: its classes travel in the pickle.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+ONE_COLUMN = pd.DataFrame({"x": [1.0]})
+
+
+class Zoo:
+    """A registry of its own; each method registers a model once and returns its URI."""
+
+    def __init__(self, folder: Path) -> None:
+        self.uri = f"sqlite:///{folder / 'registry.db'}"
+        self.artifacts = folder / "artifacts"
+        self._known: dict[str, str] = {}
+
+    @cached_property
+    def iris(self) -> tuple[pd.DataFrame, RandomForestClassifier]:
+        """Features, and a forest fitted on them."""
+        features, target = load_iris(return_X_y=True, as_frame=True)
+        return features, RandomForestClassifier(10, random_state=0).fit(features, target)
+
+    def forest(self) -> str:
+        """RandomForest on iris, version 1 of ``iris``."""
+        features, model = self.iris
+
+        def log() -> Any:
+            return mlflow.sklearn.log_model(
+                model,
+                name="model",
+                signature=infer_signature(features, model.predict(features)),
+                input_example=features.head(2),
+                serialization_format="cloudpickle",
+                registered_model_name="iris",
+            )
+
+        return self._once("iris", log)
+
+    def doubles(self) -> str:
+        """A pyfunc that doubles."""
+        return self._pyfunc("doubles", Doubles())
+
+    def sleeps(self) -> str:
+        """A pyfunc that sleeps."""
+        example = pd.DataFrame({"x": [0.0]})
+        return self._pyfunc("sleeps", Sleeps(), example)
+
+    def raises_in_predict(self) -> str:
+        """A pyfunc whose predict raises for some rows."""
+        return self._pyfunc("raises-in-predict", RaisesInPredict())
+
+    def raises_in_load(self) -> str:
+        """A pyfunc that cannot be loaded."""
+        return self._pyfunc("raises-in-load", RaisesInLoad())
+
+    def unsigned(self) -> str:
+        """A model without a signature."""
+        _, model = self.iris
+
+        def log() -> Any:
+            return mlflow.sklearn.log_model(
+                model,
+                name="model",
+                serialization_format="cloudpickle",
+                registered_model_name="unsigned",
+            )
+
+        return self._once("unsigned", log)
+
+    def entity(self, uri: str, **fields: Any) -> dict[str, Any]:
+        """A served entity of ``models:/name/version`` that may use this environment."""
+        name, version = uri.removeprefix("models:/").rsplit("/", 1)
+        return {
+            "entity_name": name,
+            "entity_version": version,
+            "kernel_python": sys.executable,
+            "registry": {"tracking_uri": self.uri, "registry_uri": self.uri},
+            "min_provisioned_concurrency": 1,
+            "max_provisioned_concurrency": 1,
+            **fields,
+        }
+
+    def _pyfunc(self, name: str, model: Any, example: pd.DataFrame = ONE_COLUMN) -> str:
+        def log() -> Any:
+            return mlflow.pyfunc.log_model(
+                name="model",
+                python_model=model,
+                signature=ModelSignature(inputs=infer_signature(example).inputs),
+                input_example=example,
+                registered_model_name=name,
+            )
+
+        return self._once(name, log)
+
+    def _once(self, name: str, log: Callable[[], Any]) -> str:
+        if name not in self._known:
+            before = mlflow.get_tracking_uri()
+            os.environ["JUPYTER_SERVING_TESTS"] = "logging"
+            mlflow.set_tracking_uri(self.uri)
+            try:
+                client = mlflow.MlflowClient(self.uri)
+                if client.get_experiment_by_name("zoo") is None:
+                    client.create_experiment("zoo", artifact_location=str(self.artifacts))
+                mlflow.set_experiment("zoo")
+                with mlflow.start_run():
+                    info = log()
+                self._known[name] = f"models:/{name}/{info.registered_model_version}"
+            finally:
+                mlflow.set_tracking_uri(before)
+                del os.environ["JUPYTER_SERVING_TESTS"]
+        return self._known[name]
