@@ -77,6 +77,7 @@ class ReplicaConnection(asyncio.Protocol):
         self._begun = False
         self._parts: list[bytes] = []
         self._complete = False
+        self._stays = False
         self._closed_for = ""
 
     @property
@@ -180,8 +181,9 @@ class ReplicaConnection(asyncio.Protocol):
         self._parts.append(data)
 
     def on_message_complete(self) -> None:
-        """The answer is complete."""
+        """The answer is complete; only here does the parser know whether the connection stays."""
         self._complete = self._begun
+        self._stays = self._parser.should_keep_alive()
 
     # --- inside -------------------------------------------------------------------------------------
 
@@ -189,7 +191,7 @@ class ReplicaConnection(asyncio.Protocol):
         self._caller = None
         self._used = True
         # The connection goes back first: what the caller does next may need it.
-        if self._parser.should_keep_alive():
+        if self._stays:
             self._pool.give(self)
         else:
             self._transport.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,6 +36,11 @@ class HealthyReplica:
             "slots": self.slots,
             "draining": draining,
         }
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._writers)
 
     async def start(self) -> Self:
         self._server = await asyncio.start_unix_server(self._serve, str(self.path))
@@ -75,7 +81,7 @@ class HealthyReplica:
                 self.held -= 1
 
     async def read(self, reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
-        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         pairs = [line.split(": ", 1) for line in lines[1:] if line]
         head = {":line": lines[0], **{name: value for name, value in pairs}}
         return head, await reader.readexactly(int(head["content-length"]))
@@ -107,11 +113,28 @@ class SlowReplica(HealthyReplica):
 
 
 class ReplicaThatDiesBeforeItBegins(HealthyReplica):
-    """Accepts connections and closes them before it has read anything."""
+    """Accepts connections and never reads from them; then its process is gone."""
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.05)
-        writer.transport.abort()
+    async def start(self) -> Self:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.setblocking(False)
+        self._socket.bind(str(self.path))
+        self._socket.listen()
+        self._accepting = asyncio.create_task(self._accept())
+        return self
+
+    async def _accept(self) -> None:
+        while True:
+            connection, _ = await asyncio.get_running_loop().sock_accept(self._socket)
+            self.connections += 1
+            await asyncio.sleep(0.05)
+            connection.close()
+
+    async def stop(self) -> None:
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        self._socket.close()
+        await super().stop()
 
 
 class ReplicaThatDiesAfterItBegan(HealthyReplica):

@@ -20,7 +20,6 @@ import httpx
 
 from jupyter_serving.gateway.tokens import digest_of
 from jupyter_serving.places import Places
-from jupyter_serving.processes import Identity
 
 PATIENCE = 20.0
 TOKEN = "jst_test-token"
@@ -164,12 +163,14 @@ class World:
         """Start the process without waiting for anything."""
         more = {f"JUPYTER_SERVING_{k.upper()}": str(v) for k, v in settings.items()}
         argv = [sys.executable, "-m", "jupyter_serving.gateway", "--leave-controller"]
-        with open(self.log, "ab") as log:
-            process = await asyncio.create_subprocess_exec(
+        log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            self.process = await asyncio.create_subprocess_exec(
                 *argv, env=self.environ | more, stdout=log, stderr=log
             )
-        self.process = process
-        return process
+        finally:
+            os.close(log)
+        return self.process
 
     @property
     def log(self) -> Path:
@@ -237,9 +238,7 @@ class World:
         assert "Traceback" not in text, text[-4000:]
 
 
-@contextlib.asynccontextmanager
-async def world_in(data: Path) -> AsyncIterator[World]:
-    """A world under ``data``, with a runtime directory short enough for sockets; nothing is left of it."""
+def _fresh_world(data: Path) -> World:
     runtime = Path(tempfile.mkdtemp(prefix="js"))
     environ = os.environ | {
         "JUPYTER_SERVING_DATA_DIR": str(data),
@@ -250,16 +249,18 @@ async def world_in(data: Path) -> AsyncIterator[World]:
     places = Places(data, runtime / "s")
     (data / "runtime-directory").write_text(str(places.runtime))
     places.runtime.mkdir(mode=0o700)
-    world = World(places, dict(environ))
+    return World(places, dict(environ))
+
+
+@contextlib.asynccontextmanager
+async def world_in(data: Path) -> AsyncIterator[World]:
+    """A world under ``data``, with a runtime directory short enough for sockets; nothing is left of it."""
+    world = _fresh_world(data)
     try:
         yield world
     finally:
         await world.close()
-        shutil.rmtree(runtime, ignore_errors=True)
-
-
-def identity(process: asyncio.subprocess.Process) -> Identity | None:
-    return Identity.of(process.pid)
+        shutil.rmtree(world.places.runtime.parent, ignore_errors=True)
 
 
 async def post(client: httpx.AsyncClient, name: str = "iris", **more: Any) -> httpx.Response:
