@@ -104,6 +104,14 @@ class Backend(Protocol):
         """
         ...
 
+    async def prepare(self, spec: ReplicaSpec) -> None:
+        """Do what makes a later start of such a replica fast; starts none.
+
+        Raises:
+            StartFailed: it cannot be done; a start would fail too.
+        """
+        ...
+
     async def stop(self, handle: Handle, grace: float) -> None:
         """End a replica: asked first, killed after ``grace`` seconds. Unknown or gone is success."""
         ...

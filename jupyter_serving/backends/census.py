@@ -40,6 +40,12 @@ def naming(text: str) -> list[Identity]:
     return [identity for identity, _ in command_lines(text)]
 
 
+def zygote(places: Places, socket: Path) -> list[Identity]:
+    """Processes of the zygote of ``socket``; its replicas, which have its command line, are not among them."""
+    replicas = {p.pid for processes in holders(places).values() for p in processes}
+    return [identity for identity in naming(str(socket)) if identity.pid not in replicas]
+
+
 def command_lines(text: str) -> list[tuple[Identity, str]]:
     """Processes whose command line holds ``text``, with that line."""
     found = []

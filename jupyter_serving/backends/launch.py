@@ -42,6 +42,7 @@ class Launcher:
         self._places, self._settings, self._zygotes = places, settings, zygotes
         self._guard = guard.Guard(places.environments)
         self._runtime: Path | None = None
+        self._copying = asyncio.Lock()
 
     async def handle(self, spec: ReplicaSpec) -> Handle:
         """What is known before anything exists, and enough to find what may come to exist."""
@@ -72,13 +73,24 @@ class Launcher:
         waited = 0.0 if was_there else time.monotonic() - began
         return Launched(await zygote.spawn(spec.id, self._order(spec, handle)), waited)
 
+    async def prepare(self, spec: ReplicaSpec) -> None:
+        """Have the zygote that such a replica would be forked from.
+
+        Raises:
+            StartFailed: it cannot be started.
+        """
+        handle = await self.handle(spec)
+        if handle["zygote"]:
+            await self._zygote(spec, handle["zygote"])
+
     def learned(self, environment: Environment) -> Path:
         """File of the modules that loads in this environment have taught."""
         return self._places.data / "imports" / f"{environment.key}.json"
 
     async def _copied(self) -> Path:
-        if self._runtime is None:
-            self._runtime = await asyncio.to_thread(copy_runtime, self._places.runtime_copy)
+        async with self._copying:
+            if self._runtime is None:
+                self._runtime = await asyncio.to_thread(copy_runtime, self._places.runtime_copy)
         return self._runtime
 
     async def _zygote(self, spec: ReplicaSpec, key: str) -> Zygote:

@@ -45,7 +45,7 @@ class ProcessBackend:
         self._remains = Remains(places, self._zygotes)
         self._watches = Watches(self._status)
         self._taught: dict[str, set[str]] = {}
-        self._lessons: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     async def capacity(self) -> HostCapacity:
         """CPUs, memory and GPUs of this machine, within the limits of our control group."""
@@ -78,6 +78,10 @@ class ProcessBackend:
         self._teach(handle["zygote"], ready.modules)
         yield Started(handle, "ready", ready.slots, _added(ready.phases, before))
 
+    async def prepare(self, spec: ReplicaSpec) -> None:
+        """Have the zygote of the replica's environment at hand, started or found."""
+        await self._launcher.prepare(spec)
+
     async def stop(self, handle: Handle, grace: float) -> None:
         """End a replica; its end is not told by ``watch``, for it is wanted."""
         self._watches.forget(str(handle["id"]))
@@ -102,14 +106,16 @@ class ProcessBackend:
             return None
         if not answer.ready:
             return None
-        self._watches.begin(replica_id, identity, str(handle.get("zygote", "")))
+        key = str(handle.get("zygote", ""))
+        await self._joined(key)
+        self._watches.begin(replica_id, identity, key)
         return Started(handle, "ready", answer.slots, answer.phases)
 
     async def close(self) -> None:
         """Stop watching; replicas go on, and so do zygotes for a while, in case a controller comes back."""
-        for lesson in self._lessons:
-            lesson.cancel()
-        await asyncio.gather(*self._lessons, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._watches.close()
         await self._zygotes.close()
 
@@ -183,8 +189,8 @@ class ProcessBackend:
         if key and new:
             self._taught.setdefault(key, set()).update(new)
             lesson = asyncio.create_task(self._lesson(key, modules))
-            self._lessons.add(lesson)
-            lesson.add_done_callback(self._lessons.discard)
+            self._background.add(lesson)
+            lesson.add_done_callback(self._background.discard)
 
     async def _lesson(self, key: str, modules: list[str]) -> None:
         zygote = await self._zygotes.join(key)
@@ -194,8 +200,19 @@ class ProcessBackend:
         except StartFailed:
             self._taught.pop(key, None)
 
+    async def _joined(self, key: str) -> None:
+        """Hear the zygote's exits from now on; one that is busy is not waited for."""
+        joining = asyncio.create_task(self._join(key))
+        self._background.add(joining)
+        joining.add_done_callback(self._background.discard)
+        await asyncio.wait([joining], timeout=_ADOPT)
+
+    async def _join(self, key: str) -> None:
+        if key:
+            await self._zygotes.join(key)
+
     async def _status(self, key: str, pid: int) -> int | None:
-        zygote = await self._zygotes.join(key) if key else None
+        zygote = self._zygotes.connected(key)
         return await zygote.status(pid, _STATUS) if zygote is not None else None
 
 

@@ -38,5 +38,8 @@ def _make(place: Path, files: dict[Path, bytes]) -> None:
     try:
         shutil.rmtree(place, ignore_errors=True)
         fresh.rename(place)
+    except OSError:
+        if not _complete(place, files):  # another process was faster
+            raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

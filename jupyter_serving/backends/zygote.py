@@ -58,6 +58,11 @@ class Zygote:
         """True while the connection stands."""
         return self._listening is not None and not self._listening.done()
 
+    async def ended(self) -> None:
+        """Return when the connection has ended."""
+        if self._listening is not None:
+            await asyncio.wait([self._listening])
+
     async def spawn(self, replica: str, spec: dict[str, Any]) -> Identity:
         """Fork a replica; its socket accepts connections when this returns.
 

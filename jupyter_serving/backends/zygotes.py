@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ..processes import Identity, spawn_detached
 from . import census, exits, tail
 from .zygote import Zygote
 
+log = logging.getLogger(__name__)
 # Without a controller a zygote is of no use; a controller that restarts is back sooner than this (seconds).
 ALONE = 120.0
 # How often a starting zygote's socket is looked for: nothing tells when a file appears in every system.
@@ -47,6 +49,7 @@ class Zygotes:
         self._connected: dict[str, Zygote] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._used: dict[str, float] = {}
+        self._attending: dict[str, asyncio.Task[None]] = {}
         self._caretaker: asyncio.Task[None] | None = None
 
     async def get(self, birth: Birth) -> Zygote:
@@ -59,8 +62,9 @@ class Zygotes:
         if self._caretaker is None:
             self._caretaker = asyncio.create_task(self._end_idle())
         async with self._turns.setdefault(birth.key, asyncio.Lock()):
-            found = await self._join(birth.key)
-            return found or await self._start(birth)
+            found = await self._join(birth.key) or await self._start(birth)
+            self._attend(birth, found)
+            return found
 
     async def join(self, key: str) -> Zygote | None:
         """The connected zygote if it runs; never starts one."""
@@ -97,6 +101,9 @@ class Zygotes:
         if self._caretaker is not None:
             self._caretaker.cancel()
             await asyncio.wait([self._caretaker])
+        for task in self._attending.values():
+            task.cancel()
+        await asyncio.gather(*self._attending.values(), return_exceptions=True)
         for zygote in self._connected.values():
             await zygote.close()
         self._connected.clear()
@@ -105,6 +112,27 @@ class Zygotes:
         """End every zygote of this runtime directory; replicas go on."""
         keys = {path.stem.removeprefix("z-") for path in self._places.runtime.glob("z-*.sock")}
         await asyncio.gather(*(self.end(key) for key in keys | set(self._connected)))
+
+    def _attend(self, birth: Birth, zygote: Zygote) -> None:
+        """Start it again should it die: the next cold start would pay for its imports."""
+        if birth.key not in self._attending or self._attending[birth.key].done():
+            task = asyncio.create_task(self._start_again(birth, zygote))
+            self._attending[birth.key] = task
+
+    async def _start_again(self, birth: Birth, zygote: Zygote) -> None:
+        pause = _LOOK_FOR_PROCESS
+        while True:
+            await zygote.ended()
+            if self._connected.get(birth.key) is not zygote:
+                return  # it was ended by us
+            await asyncio.sleep(pause)
+            pause = min(_CHECK_IDLE, pause * 2)
+            try:
+                async with self._turns.setdefault(birth.key, asyncio.Lock()):
+                    zygote = await self._join(birth.key) or await self._start(birth)
+            except StartFailed as error:
+                log.warning("zygote %s: %s", birth.key, error)
+                return  # the next start of a replica tries and tells
 
     async def _join(self, key: str) -> Zygote | None:
         found = self.connected(key)
@@ -124,6 +152,7 @@ class Zygotes:
         argv = [str(birth.python), "-m", "serving_runtime", "zygote", "--socket", str(socket)]
         argv += ["--key", birth.key, "--preload", str(birth.learned), "--idle", f"{ALONE:g}"]
         birth.learned.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._clear, socket)
         await asyncio.to_thread(spawn_detached, argv, log, birth.environ)
         try:
             async with asyncio.timeout(self._patience):
@@ -138,6 +167,11 @@ class Zygotes:
         self._connected[birth.key] = zygote
         return zygote
 
+    def _clear(self, socket: Path) -> None:
+        """Replicas may have inherited the lock of a zygote that was killed: then nobody could take its place."""
+        if not census.zygote(self._places, socket):
+            socket.with_name(f"{socket.name}.lock").unlink(missing_ok=True)
+
     async def _appeared(self, socket: Path) -> Zygote | None:
         """Connect as soon as the socket is there; None when the process has ended without one."""
         look = self._clock() + _LOOK_FOR_PROCESS
@@ -145,7 +179,7 @@ class Zygotes:
             with contextlib.suppress(OSError):
                 return await Zygote.connect(socket)
             if self._clock() >= look:
-                if not await asyncio.to_thread(census.naming, str(socket)):
+                if not await asyncio.to_thread(census.zygote, self._places, socket):
                     return None
                 look = self._clock() + _LOOK_FOR_PROCESS
             await asyncio.sleep(_LOOK)
@@ -165,7 +199,7 @@ class Zygotes:
         except (OSError, StartFailed):
             return {}
         except TimeoutError:
-            for identity in await asyncio.to_thread(census.naming, str(socket)):
+            for identity in await asyncio.to_thread(census.zygote, self._places, socket):
                 await exits.end(identity, 0.0)
             return {}
 
