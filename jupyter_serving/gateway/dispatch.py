@@ -37,6 +37,12 @@ _HEALTHY = heads.response_head(
 )
 
 
+def retry_after(waiting: int, rate: float, longest: float) -> float:
+    """Whole seconds until ``waiting`` requests are worked off at ``rate`` per second: 1 … ``longest``, 5 at rate 0."""
+    seconds = math.ceil(waiting / rate) if rate else RETRY_COLD_SECONDS
+    return max(1.0, min(seconds, math.ceil(longest)))
+
+
 class Dispatcher:
     """The application behind every connection.
 
@@ -45,6 +51,7 @@ class Dispatcher:
         notices: the way to the controller.
         clock: monotonic seconds.
         wall: unix seconds.
+        request_log: write a line per request that reached a served entity.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Dispatcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        request_log: bool = False,
     ) -> None:
         self.loop = loop
         self.clock = clock
@@ -67,6 +75,7 @@ class Dispatcher:
         self._pauses: dict[str, float] = {}
         self._warm_since: dict[str, float] = {}
         self._held_bytes = 0
+        self._request_log = request_log
 
     # --- Application --------------------------------------------------------------------------------
 
@@ -182,6 +191,13 @@ class Dispatcher:
         self._note_warmth(member.lane)
         self.loop.call_later(pause, self._resume, member)
 
+    def over(self, exchange: Exchange, status: int) -> None:
+        """A request has ended."""
+        if self._request_log:
+            seconds = self.clock() - exchange.request.arrived
+            where = f"{exchange.routed.endpoint.name}/{exchange.routed.entity.name}"
+            log.info("%s %d %.1f ms %s", where, status, seconds * 1000, exchange.rid.decode())
+
     def busy(self) -> int:
         """Requests that wait or run."""
         running = sum(member.in_flight for member in self.queues.members.values())
@@ -296,13 +312,12 @@ class Dispatcher:
     def _overloaded(self, exchange: Exchange, full: QueueFull) -> Overloaded:
         """Refusal with the time after which the queue will have been worked off, at the rate measured now."""
         rate = self.meter(exchange.key).rate.rate(self.clock())
-        seconds = math.ceil(full.waiting / rate) if rate else RETRY_COLD_SECONDS
         endpoint = exchange.routed.endpoint
         return Overloaded(
             f"Too many requests: {full.waiting} wait already for served entity {exchange.routed.entity.name!r} of "
             f"endpoint {endpoint.name!r} (limit {full.limit}).",
             hint="Send fewer at once, or allow more concurrency.",
-            retry_after=min(max(1.0, seconds), endpoint.deadline),
+            retry_after=retry_after(full.waiting, rate, endpoint.deadline),
         )
 
     def _refuse(self, request: Request, client: Client, error: ServingError) -> None:

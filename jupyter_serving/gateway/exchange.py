@@ -56,12 +56,12 @@ class Exchange:
         "_granted",
         "_member",
         "_perhaps",
-        "_rid",
         "_status",
         "_timer",
         "client",
         "deadline",
         "request",
+        "rid",
         "routed",
         "stage",
     )
@@ -75,7 +75,7 @@ class Exchange:
         self.routed = routed
         self.stage = Stage.WAITING
         self.deadline = request.arrived + routed.endpoint.deadline
-        self._rid = heads.request_id(request.header(b"x-request-id"))
+        self.rid = heads.request_id(request.header(b"x-request-id"))
         self._cold = False
         self._granted = request.arrived
         self._member: Member[Exchange] | None = None
@@ -109,7 +109,7 @@ class Exchange:
         head = heads.request_head(
             self.request.headers,
             len(self.request.body),
-            self._rid,
+            self.rid,
             dispatcher.wall() + self.deadline - self._granted,
             trusted=self.request.trusted,
         )
@@ -120,6 +120,7 @@ class Exchange:
         self.stage = Stage.OVER
         self._timer.cancel()
         self._dispatcher.meter(self.key).refused(reason)
+        self._dispatcher.over(self, error.status)
         self._tell(error)
 
     # --- Peer: the client's side --------------------------------------------------------------------
@@ -241,12 +242,13 @@ class Exchange:
         self._timer.cancel()
         now = self._dispatcher.clock()
         self._dispatcher.meter(self.key).finished(status, now - self.request.arrived, now)
+        self._dispatcher.over(self, status)
         self._dispatcher.free(self._slot())
 
     def _tell(self, error: ServingError) -> None:
         if self.client is None:
             return
-        added = [(b"x-request-id", self._rid)]
+        added = [(b"x-request-id", self.rid)]
         answer = heads.error_response(error, added, keep_alive=self.request.keep_alive)
         self._pass_on(answer, True)
 
@@ -261,7 +263,7 @@ class Exchange:
     def _head_bytes(self, head: AnswerHead, body: bytes, end: bool) -> bytes:
         added = [
             (b"served-model-name", self.routed.entity.name.encode()),
-            (b"x-request-id", self._rid),
+            (b"x-request-id", self.rid),
             (
                 b"server-timing",
                 heads.server_timing(self._timing(), _values(head, b"server-timing")),

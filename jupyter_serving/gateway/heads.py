@@ -42,7 +42,8 @@ NOT_TO_REPLICA = HOP_BY_HOP | {
     b"x-serving-deadline",
 }
 NOT_TO_CLIENT = HOP_BY_HOP | {b"server-timing", b"x-request-id", b"served-model-name"}
-USER_HEADER = b"x-jupyter-serving-user"
+# Who the user is: believed only on the unix socket.
+NOT_FROM_TCP = NOT_TO_REPLICA | {b"x-jupyter-serving-user"}
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -57,6 +58,8 @@ def request_id(given: bytes | None) -> bytes:
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     """Header names that ``Connection`` declares to be hop-by-hop."""
     values = [value for name, value in headers if name == b"connection"]
+    if not values:
+        return frozenset()
     return frozenset(word.strip().lower() for value in values for word in value.split(b","))
 
 
@@ -72,9 +75,10 @@ def request_head(
         deadline: unix seconds at which the replica has to give up.
         trusted: whether the caller may name a user (unix socket only).
     """
-    dropped = NOT_TO_REPLICA | _named_by_connection(headers)
-    if not trusted:
-        dropped |= {USER_HEADER}
+    dropped = NOT_TO_REPLICA if trusted else NOT_FROM_TCP
+    named = _named_by_connection(headers)
+    if named:
+        dropped |= named
     lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name not in dropped]
     return (
         b"POST /invocations HTTP/1.1\r\nhost: replica\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
@@ -91,7 +95,8 @@ def response_head(status: int, headers: Headers, added: Headers, *, keep_alive: 
 
     ``content-length`` of the replica is passed on; without it ``added`` has to say how the body is framed.
     """
-    dropped = NOT_TO_CLIENT | _named_by_connection(headers)
+    named = _named_by_connection(headers)
+    dropped = NOT_TO_CLIENT | named if named else NOT_TO_CLIENT
     kept = [b"%b: %b\r\n" % (name, value) for name, value in headers if name not in dropped]
     more = [b"%b: %b\r\n" % pair for pair in added]
     last = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"

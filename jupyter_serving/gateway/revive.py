@@ -23,6 +23,7 @@ class Reviver:
     """Starts a controller while none is connected and none answers; waits 1, 2, 4 … 30 s between attempts.
 
     Args:
+        wanted: False once the data directory is gone: nothing is left to serve.
         answers: True where a controller process accepts connections (it will link by itself).
         spawn: starts one; may be called in vain.
         sleep: injected for tests.
@@ -30,10 +31,12 @@ class Reviver:
 
     def __init__(
         self,
+        wanted: Callable[[], bool],
         answers: Callable[[], Awaitable[bool]],
         spawn: Callable[[], Awaitable[None]],
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        self._wanted = wanted
         self._answers = answers
         self._spawn = spawn
         self._sleep = sleep
@@ -48,12 +51,17 @@ class Reviver:
             self._absent.set()
 
     async def run(self) -> None:
-        """Keep a controller there until cancelled; costs nothing while one is connected."""
+        """Keep a controller there until cancelled; costs nothing while one is connected.
+
+        Returns when the data directory is gone.
+        """
         while True:
             await self._absent.wait()
             await self._sleep(PATIENCE_SECONDS)
             pause = PATIENCE_SECONDS
             while self._absent.is_set():
+                if not self._wanted():
+                    return
                 if not await self._answers():
                     await self._try_spawn()
                 await self._sleep(pause)
@@ -87,4 +95,4 @@ def for_places(places: Places) -> Reviver:
     async def spawn() -> None:
         await asyncio.to_thread(spawn_service, "jupyter_serving.controller", places)
 
-    return Reviver(answers, spawn)
+    return Reviver(places.data.is_dir, answers, spawn)

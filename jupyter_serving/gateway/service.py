@@ -18,7 +18,7 @@ from . import listeners, state
 from .dispatch import Dispatcher
 from .http import Connection, Connections
 from .link import Forget, Link, LinkConnection, Sync, Upsert
-from .revive import Reviver
+from .revive import Reviver, accepts_connections
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ RETRY_SECONDS = 0.5
 PATIENT_RETRY_SECONDS = 5.0
 PATIENT_AFTER = 120
 SHUTDOWN_GRACE_SECONDS = 5.0
+ROUTES_PATIENCE_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 POLL_SECONDS = 0.02
 
@@ -35,7 +36,7 @@ class Gateway:
     """One gateway process.
 
     Args:
-        settings: host, port and drain grace are read.
+        settings: host, port, drain grace and request log are read.
         places: where its sockets and files are; the lock is held already.
         reviver: brings the controller back; None leaves it alone.
         release_lock: called when no new work is taken any more, so that a successor can start.
@@ -57,10 +58,13 @@ class Gateway:
         self._connections = Connections()
         self._link = Link()
         self._link.listener = self
-        self._dispatcher = Dispatcher(asyncio.get_running_loop(), self._link)
+        self._dispatcher = Dispatcher(
+            asyncio.get_running_loop(), self._link, request_log=settings.request_log
+        )
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
+        self._told = asyncio.Event()
         self._end: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> int:
@@ -73,7 +77,7 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._terminate)
         if self._reviver is not None:
-            self._spawn(self._reviver.run())
+            self._spawn(self._keep_controller(self._reviver))
         log.info("gateway %s: pid %d, port %d", version(), os.getpid(), self._saved.port)
         grace = await self._end
         await self._wind_down(grace)
@@ -115,6 +119,7 @@ class Gateway:
     def applied(self, message: Sync | Upsert | Forget) -> None:
         """A controller that has told everything hears what is held and counted."""
         if isinstance(message, Sync):
+            self._told.set()
             self._dispatcher.reports.connected()
 
     def shutdown(self) -> None:
@@ -127,6 +132,8 @@ class Gateway:
 
     async def _listen(self) -> bool:
         await self._serve_unix()
+        if self._saved.port:
+            await self._newest_routes()
         explicit = bool(self._settings.gateway_port)
         port = self._settings.gateway_port or self._saved.port
         try:
@@ -144,6 +151,17 @@ class Gateway:
             await self._serve_tcp(sock)
         self._state.changed()
         return True
+
+    async def _newest_routes(self) -> None:
+        """After a crash the file may lack what changed just before it (a token, say): a controller that is there tells
+        within milliseconds, and without one the file has to do."""
+        if not await accepts_connections(self._places.controller_socket):
+            return
+        try:
+            async with asyncio.timeout(ROUTES_PATIENCE_SECONDS):
+                await self._told.wait()
+        except TimeoutError:
+            log.warning("the controller did not tell its routes: serving those on disk")
 
     def _bind(self, port: int) -> socket.socket:
         host = self._settings.gateway_host
@@ -189,6 +207,11 @@ class Gateway:
             "or set gateway_port to another port."
         )
         log.error("%s", self._saved.problem)
+
+    async def _keep_controller(self, reviver: Reviver) -> None:
+        await reviver.run()
+        log.warning("%s is gone: ending", self._places.data)
+        self.shutdown()
 
     # --- end ----------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
@@ -38,6 +39,7 @@ class Target:
 HEALTH = Target("health")
 
 
+@lru_cache(maxsize=512)
 def parse(method: str, raw: bytes) -> Target:
     """Understand a request line; a trailing slash and a query are tolerated, segments are percent-decoded.
 

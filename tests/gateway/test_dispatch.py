@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jupyter_serving.gateway.dispatch import retry_after
+
 from .replicas import (
     HealthyReplica,
     ReplicaThatClosesIdleConnections,
@@ -248,6 +250,51 @@ async def test_a_request_that_began_is_not_sent_again(
         assert "died while it held the request" in answer.json()["message"]
         assert well.begun == 0
         assert (await controller.heard("replica_failed"))["replica"] == "dying"
+
+
+@scenario
+async def test_a_poisonous_request_kills_at_most_two_replicas(tmp_path: Path) -> None:
+    class ReplicaThatDiesOfPoison(HealthyReplica):
+        async def answer(self, writer: asyncio.StreamWriter, head: object, body: bytes) -> None:
+            if body == b'"poison"':
+                await self.stop()
+            else:
+                await self.write(writer, b"{}")
+
+    async with world_in(tmp_path / "d") as world:
+        await world.start()
+        controller = await world.controller()
+        replicas = [ReplicaThatDiesOfPoison(world.places.runtime, f"r{n}") for n in range(5)]
+        async with running(*replicas):
+            await controller.sync(endpoint(entity("m", *(r.wire() for r in replicas))))
+            client = world.unix()
+            await gather(*(post(client) for _ in range(20)))
+            answer = await post(client, json="poison")
+            assert answer.status_code == 502
+            assert sum(r.order.count("poison") for r in replicas) <= 2
+            assert (await post(client)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("waiting", "rate", "seconds"),
+    [(0, 100.0, 1), (10, 100.0, 1), (10, 3.0, 4), (1000, 1.0, 300), (7, 0.0, 5)],
+)
+def test_retry_after_is_the_time_to_work_off_the_queue(
+    waiting: int, rate: float, seconds: float
+) -> None:
+    assert retry_after(waiting, rate, 299.5) == seconds
+
+
+@scenario
+async def test_the_request_log_has_a_line_per_request(tmp_path: Path) -> None:
+    async with world_in(tmp_path / "d") as world:
+        await world.start(request_log="true")
+        controller, replica = await world.controller(), HealthyReplica(world.places.runtime)
+        async with running(replica):
+            await controller.sync(endpoint(entity("m", replica.wire())))
+            await post(world.unix(), headers={"x-request-id": "id-1"})
+            await until(lambda: "iris/m 200 " in world.log.read_text(), "the line")
+            assert "id-1" in world.log.read_text()
 
 
 @scenario

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_serving.gateway import http
+from jupyter_serving.gateway.request import Client, Request
+
 from .replicas import HealthyReplica, SlowReplica, running
 from .world import TOKEN, World, endpoint, entity, scenario, until, world_in
 
@@ -323,6 +326,64 @@ def _enough_files() -> bool:
     import resource
 
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 2200
+
+
+class AppThatNeverAnswers:
+    """Takes requests and keeps them."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def admit(self, request: Request) -> int:
+        return 10
+
+    def serve(self, request: Request, client: Client) -> None:
+        self.requests.append(request)
+
+
+@pytest.mark.parametrize(
+    ("part", "data"), [("head", b"POST / HTTP/1.1\r\nhost"), ("body", request(b"12345")[:-1])]
+)
+@scenario
+async def test_a_client_that_is_too_slow_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, data: bytes
+) -> None:
+    times = {"head": 60.0, "body": 60.0, "linger": 0.05, part: 0.05}
+    monkeypatch.setattr(http, "SECONDS", times)
+    app, connections = AppThatNeverAnswers(), http.Connections()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(
+        lambda: http.Connection(app, connections, trusted=True), str(tmp_path / "s")
+    )
+    async with server:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+        wire = Wire(reader, writer)
+        await wire.say(data)
+        status, message = await wire.error()
+        assert status == 400 and f"{part} did not arrive" in message
+        await until(lambda: not connections.all, "the end of lingering")
+        writer.close()
+    assert app.requests == []
+
+
+@scenario
+async def test_a_running_request_is_not_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SECONDS", {"head": 0.05, "body": 0.05, "linger": 0.05})
+    app, connections = AppThatNeverAnswers(), http.Connections()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(
+        lambda: http.Connection(app, connections, trusted=True), str(tmp_path / "s")
+    )
+    async with server:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+        await Wire(reader, writer).say(request(b"1"))
+        await until(lambda: app.requests)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await reader.read(1)
+        writer.close()
 
 
 @scenario

@@ -10,12 +10,13 @@ class Scene:
     """A reviver with a clock that the test moves: ``sleeps`` lists what it asked for."""
 
     def __init__(self, *, answers: bool = False, spawns: bool = True) -> None:
+        self.wanted = True
         self.there = answers
         self.spawns = spawns
         self.spawned = 0
         self.sleeps: list[float] = []
         self.gate = asyncio.Semaphore(0)
-        self.reviver = Reviver(self.answers, self.spawn, self.sleep)
+        self.reviver = Reviver(lambda: self.wanted, self.answers, self.spawn, self.sleep)
 
     async def answers(self) -> bool:
         return self.there
@@ -68,6 +69,18 @@ async def test_it_goes_on_after_a_failed_start() -> None:
     await scene.wake(3)
     assert scene.spawned == 3
     task.cancel()
+
+
+@scenario
+async def test_it_ends_when_nothing_is_left_to_serve() -> None:
+    scene = Scene()
+    task = asyncio.create_task(scene.reviver.run())
+    await until(lambda: scene.sleeps)
+    await scene.wake(2)
+    scene.wanted = False
+    scene.gate.release()
+    await task
+    assert scene.spawned == 2
 
 
 @scenario

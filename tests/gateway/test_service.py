@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import httpx
@@ -295,6 +297,27 @@ async def test_files_and_sockets_are_private(tmp_path: Path) -> None:
         for path in (places.gateway_state, places.gateway_socket, places.link_socket):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
         assert TOKEN not in places.gateway_state.read_text()
+
+
+@scenario
+async def test_it_ends_when_its_data_directory_is_gone(tmp_path: Path) -> None:
+    async with world_in(tmp_path / "d") as world:
+        log = tmp_path / "log"
+        # A controller that answers but never links: none must be started by this test.
+        mute = await asyncio.start_unix_server(
+            lambda _, writer: writer.close(), str(world.places.controller_socket)
+        )
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "jupyter_serving.gateway", env=world.environ, stderr=output
+            )
+        world.process = process
+        await until(lambda: world.saved().get("port"), "its start")
+        shutil.rmtree(world.places.data)
+        assert await world.ended() == 0
+        mute.close()
+        assert "is gone" in log.read_text()
+        assert not world.places.data.exists()
 
 
 @scenario

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+import jupyter_serving
 from jupyter_serving.gateway.tokens import digest_of
 from jupyter_serving.places import Places
 
@@ -244,6 +245,7 @@ def _fresh_world(data: Path) -> World:
         "JUPYTER_SERVING_DATA_DIR": str(data),
         "JUPYTER_SERVING_RUNTIME_DIR": str(runtime),
         "JUPYTER_CONFIG_DIR": str(data / "config"),
+        "PYTHONPATH": str(Path(jupyter_serving.__file__).parent.parent),
     }
     data.mkdir(parents=True, exist_ok=True)
     places = Places(data, runtime / "s")
