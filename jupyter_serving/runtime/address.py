@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 _BACKLOG = 1024
+# sun_path holds 108 bytes (macOS: 104) with the final zero; one more for the name under which a socket is made
+PATH_LIMIT = (108 if sys.platform == "linux" else 104) - 2
 
 
 def listen(text: str) -> socket.socket:
@@ -56,13 +59,18 @@ def unbound() -> socket.socket:
 
 
 def bind(sock: socket.socket, path: str) -> None:
-    """Bind and listen; the file is 0600 from its first moment."""
+    """Bind and listen. The file is 0600 from its first moment, and appears only once connections are taken."""
+    if len(os.fsencode(path)) > PATH_LIMIT:
+        raise OSError(f"{path} is too long for a unix socket: at most {PATH_LIMIT} bytes")
+    early = f"{path}~"
+    remove(early)
     mask = os.umask(0o177)
     try:
-        sock.bind(path)
+        sock.bind(early)
     finally:
         os.umask(mask)
     sock.listen(_BACKLOG)
+    os.rename(early, path)
 
 
 def _answers(path: str) -> bool:

@@ -17,7 +17,7 @@ import io
 import json
 import time
 import traceback
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from . import log
 
@@ -84,6 +84,7 @@ class Scorer:
         self._known: type = mlflow.exceptions.MlflowException
         self._schema = model.metadata.get_input_schema()
         self._invocations = getattr(server, "invocations", None) or _inline(server)
+        self._types = list(server.CONTENT_TYPES)
         # Newer versions read bytes, older ones text (their CSV reader takes nothing else).
         self._takes_bytes = hasattr(server, "CONTENT_TYPE_PARQUET")
 
@@ -91,6 +92,9 @@ class Scorer:
         """Answer one request; never raises what the request or the model caused."""
         self._model.forget()
         media = content_type or _JSON
+        if not self._takes_bytes and media.split(";")[0].strip() not in self._types:
+            # Their own refusal asks Flask for the request, which is not there.
+            return _refusal(_unsupported(self._types, media))
         try:
             data: Any = without_extras(body) if media.startswith(_JSON) else body
             if not self._takes_bytes and not media.startswith(_PARQUET):
@@ -161,6 +165,10 @@ def _refusal(text: str) -> Scored:
     return Scored(400, json.dumps({"error_code": "BAD_REQUEST", "message": text}).encode())
 
 
+def _unsupported(types: List[str], got: str) -> str:
+    return f"This predictor only supports the following content types: Types: {types}. Got '{got}'."
+
+
 def _trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
@@ -181,10 +189,7 @@ def _inline(server: Any) -> Callable[[Any, str, Any, Any], _Response]:
         elif media == server.CONTENT_TYPE_JSON:
             frame = server.infer_and_parse_json_input(data, schema)
         else:
-            supported = (
-                f"This predictor only supports the following content types: {server.CONTENT_TYPES}."
-            )
-            return _Response(f"{supported} Got '{content_type}'.", 415, "text/plain")
+            return _Response(_unsupported(server.CONTENT_TYPES, content_type), 415, "text/plain")
         result = io.StringIO()
         server.predictions_to_json(model.predict(frame), result)
         return _Response(result.getvalue(), 200, _JSON)

@@ -13,12 +13,11 @@ import selectors
 import signal
 import sys
 import time
-from collections import deque
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, NoReturn, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional
 
 from . import address, log, preload, process, replica, session
 from .fingerprint import fingerprint
-from .lessons import Lesson
+from .lessons import School
 from .lines import Lines
 
 ALREADY_RUNNING = 4
@@ -37,17 +36,13 @@ class Zygote:
 
     def __init__(self, path: str, key: str, learned: Optional[str], idle: float) -> None:
         self._path, self._key, self._idle = path, key, idle
-        self._learned_path = learned
-        self._learned = preload.read(learned)
         self._facts: Dict[str, Any] = {}
         self._clients: List[Lines] = []
         self._replicas: Dict[int, Offspring] = {}
-        self._lessons: Deque[Lesson] = deque()
-        self._trial: Optional[int] = None  # read end of the pipe to the fork that tries modules
-        self._trial_pid = 0
         self._alone_since = time.monotonic()
         self._end_reason = ""
         self._selector = selectors.DefaultSelector()
+        self._school = School(learned, self._selector, self._fork)
         self._wake, self._wake_write = os.pipe()
         self._listener = address.unbound()
 
@@ -69,7 +64,7 @@ class Zygote:
                     self._serve(key.data, mask)
                 else:
                     key.data()
-            self._study()
+            self._school.step(time.monotonic())
             self._check_idle()
         address.remove(self._path)
         log.say("zygote", f"ended: {self._end_reason}")
@@ -88,7 +83,7 @@ class Zygote:
         gc.disable()
         facts = fingerprint()
         preload.load(preload.BASE)
-        self._learned = preload.load(self._learned)
+        self._school.recall()
         preload.touch()
         self._settle()
         self._facts = {"python": facts["python"], "fingerprint": facts["fingerprint"]}
@@ -102,9 +97,8 @@ class Zygote:
         gc.freeze()
 
     def _patience(self) -> Optional[float]:
-        lesson = self._lessons[0] if self._lessons else None
-        if lesson is not None:
-            return max(0.0, lesson.until - time.monotonic()) if lesson.state == "trying" else 0.0
+        if self._school.busy:
+            return self._school.patience(time.monotonic())
         if self._clients:
             return None
         return max(0.0, self._alone_since + self._idle - time.monotonic())
@@ -112,7 +106,7 @@ class Zygote:
     def _check_idle(self) -> None:
         if (
             not self._clients
-            and not self._lessons
+            and not self._school.busy
             and time.monotonic() - self._alone_since >= self._idle
         ):
             self._end_reason = self._end_reason or f"no client for {self._idle:g} s"
@@ -165,7 +159,7 @@ class Zygote:
         if op == "spawn":
             self._spawn(client, message)
         elif op == "preload":
-            self._teach(client, message)
+            self._school.teach(message.get("modules"), lambda count: self._taught(client, count))
         elif op == "shutdown":
             self._end_reason = "shutdown"
         else:
@@ -173,6 +167,10 @@ class Zygote:
                 client,
                 {"event": "error", "id": None, "message": f"unknown message: {str(message)[:200]}"},
             )
+
+    def _taught(self, client: Lines, count: int) -> None:
+        self._settle()
+        self._tell(client, {"event": "preloaded", "count": count})
 
     # Replicas
 
@@ -214,9 +212,9 @@ class Zygote:
             self._selector.close()
             for sock in [self._listener, *(client.sock for client in self._clients)]:
                 sock.close()
-            for descriptor in (self._wake, self._wake_write, self._trial):
-                if descriptor is not None:
-                    os.close(descriptor)
+            trial = [self._school.trial.pipe] if self._school.trial else []
+            for descriptor in (self._wake, self._wake_write, *trial):
+                os.close(descriptor)
             gc.enable()
             code = main()
         except BaseException:
@@ -234,84 +232,14 @@ class Zygote:
 
     def _reap(self) -> None:
         # One by one: modules that have been imported may wait for children of their own.
-        for pid in [*self._replicas, *([self._trial_pid] if self._trial_pid else [])]:
+        for pid in list(self._replicas):
             done, raw = os.waitpid(pid, os.WNOHANG)
             if not done:
-                continue
-            if pid == self._trial_pid:
-                self._trial_pid = 0
                 continue
             child, status = self._replicas.pop(pid), os.waitstatus_to_exitcode(raw)
             log.say("zygote", f"replica {child.id} (pid {pid}) ended: {process.describe(status)}")
             for client in list(self._clients):
                 self._tell(client, {"event": "exit", "id": child.id, "pid": pid, "status": status})
-
-    # Lessons
-
-    def _teach(self, client: Lines, message: Dict[str, Any]) -> None:
-        names = preload.unknown(preload.valid(message.get("modules")))
-
-        def told(count: int) -> None:
-            self._tell(client, {"event": "preloaded", "count": count})
-
-        self._lessons.append(Lesson(names, told))
-
-    def _study(self) -> None:
-        if not self._lessons:
-            return
-        lesson = self._lessons[0]
-        if lesson.state == "waiting":
-            self._try(lesson)
-        elif lesson.state == "trying":
-            if time.monotonic() >= lesson.until and self._trial_pid:
-                os.kill(self._trial_pid, signal.SIGKILL)
-        else:
-            self._import_next(lesson)
-
-    def _try(self, lesson: Lesson) -> None:
-        lesson.untried = preload.unknown(lesson.untried)
-        lesson.begin(time.monotonic())
-        reading, writing = os.pipe()
-
-        def tried() -> int:
-            os.close(reading)
-            preload.try_out(lesson.untried, writing)
-            return 0
-
-        try:
-            self._trial_pid = self._fork(tried)
-        except OSError as error:
-            log.say("zygote", f"nothing is learned: {error}")
-            lesson.untried, lesson.state = [], "importing"
-            os.close(reading)
-        else:
-            self._trial = reading
-            self._selector.register(reading, selectors.EVENT_READ, self._hear_trial)
-        finally:
-            os.close(writing)
-
-    def _hear_trial(self) -> None:
-        if self._trial is None:
-            return
-        data, lesson = os.read(self._trial, 65536), self._lessons[0]
-        if data:
-            lesson.hear(data)
-            return
-        self._selector.unregister(self._trial)
-        os.close(self._trial)
-        self._trial = None
-        lesson.conclude()
-
-    def _import_next(self, lesson: Lesson) -> None:
-        """Import one module, so that a client never waits for more than one."""
-        if lesson.good:
-            self._learned += preload.load([lesson.good.pop(0)])
-            return
-        self._settle()
-        self._learned = list(dict.fromkeys(self._learned))
-        preload.write(self._learned_path, self._learned)
-        self._lessons.popleft()
-        lesson.told(len(self._learned))
 
 
 def _lock(path: str) -> Optional[int]:

@@ -145,6 +145,7 @@ class Peer:
     """One JSON-lines connection to a zygote."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(PATIENCE)
         eventually(path.exists, f"{path} exists")

@@ -42,12 +42,12 @@ def test_hello_names_the_environment(peer: Peer, zygote_folder: Path):
 
 
 def test_a_replica_is_a_session_of_its_own_and_its_exit_is_told(spawn: Spawner, peer: Peer):
-    other = Peer(Path(peer.sock.getpeername()))
+    other = Peer(peer.path)
     replica = spawn("double")
     assert os.getsid(replica.pid) == replica.pid
     ticks = Path(f"/proc/{replica.pid}/stat").read_text().rpartition(")")[2].split()[19]
     assert replica.start == int(ticks)
-    late = Peer(Path(peer.sock.getpeername()))
+    late = Peer(peer.path)
     expected = {"id": replica.spec["id"], "pid": replica.pid, "start": replica.start}
     assert expected in late.hello["children"]
     os.kill(replica.pid, signal.SIGTERM)
@@ -114,7 +114,7 @@ def test_what_is_not_a_message_is_an_error_and_nothing_worse(peer: Peer):
 
 
 def test_it_serves_on_when_a_client_leaves_with_messages_unread(peer: Peer):
-    rude = Peer(Path(peer.sock.getpeername()))
+    rude = Peer(peer.path)
     rude.sock.sendall(b'{"op": "dance"}\n' * 2000 + b'{"op": "spa')
     rude.close()
     peer.send({"op": "dance"})
