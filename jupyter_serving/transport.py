@@ -46,6 +46,10 @@ class Answer:
             ) from error
 
 
+class ConnectionBroke(Unavailable):
+    """The connection ended before the whole answer was here."""
+
+
 class UnixConnection(http.client.HTTPConnection):
     """An HTTP connection to a unix socket."""
 
@@ -124,7 +128,13 @@ class Transport:
         sent = self.headers | (headers or {})
         if body is not None:
             sent |= {"Content-Type": content_type}
-        answer = self._exchange(method, self.prefix + path, body, sent, timeout)
+        try:
+            answer = self._exchange(method, self.prefix + path, body, sent, timeout)
+        except ConnectionBroke:
+            # Reading again does no harm; anything else may have been carried out.
+            if method != "GET":
+                raise
+            answer = self._exchange(method, self.prefix + path, body, sent, timeout)
         if answer.status >= 400:
             raise refusal(answer)
         return answer
@@ -147,7 +157,7 @@ class Transport:
             ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise Unavailable(
+            raise ConnectionBroke(
                 f"The connection to {self.what} broke during {method} {path}"
                 f" ({str(error) or type(error).__name__}).",
                 hint="It may have been restarted: try again.",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -53,9 +55,9 @@ class Controller:
             time.time, settings.target_utilisation, settings.scale_down_window_seconds
         )
         self.link = GatewayLink(places, self._table, self._from_gateway)
-        steps = Steps(store, self.journal, places, settings, backend, stager, self.models)
+        self.steps = Steps(store, self.journal, places, settings, backend, stager, self.models)
         self.reconciler = Reconciler(
-            store, self.journal, settings, steps, self.models, self.scaling, self._publish
+            store, self.journal, settings, self.steps, self.models, self.scaling, self._publish
         )
         self.endpoints = Endpoints(
             store, self.journal, self.models, self.reconciler.queue.add, lambda: self._gpus
@@ -80,11 +82,20 @@ class Controller:
                 group.create_task(self.link.run()),
                 group.create_task(self._watch_exits()),
                 group.create_task(self._tick()),
-                group.create_task(recover(self.store, self.journal, self.backend, self.reconciler)),
+                group.create_task(self._recover()),
                 *(group.create_task(self.reconciler.work()) for _ in range(WORKERS)),
             ]
             await self._ended.wait()
             await self._wind_down(tasks)
+
+    async def _recover(self) -> None:
+        """Records and reality first; then what makes the next cold start of endpoints that serve fast."""
+        await recover(self.store, self.journal, self.backend, self.reconciler)
+        for endpoint in list(self.store.endpoints.values()):
+            config = self.store.config(endpoint.id, endpoint.active)
+            if endpoint.wanted == "RUNNING" and config is not None:
+                for entity in config.entities:
+                    await self.steps.prepare(endpoint, config.version, entity.name)
 
     def end(self, keep_replicas: bool) -> None:
         """Let ``run`` return: gateway and replicas end too, the replicas unless they are kept."""
@@ -313,6 +324,12 @@ class Controller:
         """Begin to receive a model."""
         return Upload(lambda pieces: self.models.receive(digest, pieces))
 
+    def _problems(self) -> list[str]:
+        recorded = _recorded_problem(self.places.gateway_state)
+        if recorded is not None:
+            return [recorded]
+        return [] if self.link.connected else ["The gateway is not connected."]
+
     async def status(self) -> dict[str, Any]:
         """The services as they are."""
         gateway = self.link.hello
@@ -330,8 +347,17 @@ class Controller:
             },
             "endpoints": len([e for e in self.store.endpoints.values() if e.wanted != "DELETED"]),
             "replicas": len(self.store.replicas),
-            "problems": [] if self.link.connected else ["The gateway is not connected."],
+            "problems": await asyncio.to_thread(self._problems),
         }
+
+
+def _recorded_problem(state: Path) -> str | None:
+    """What the gateway wrote down as the reason why it cannot be reached."""
+    try:
+        problem = json.loads(state.read_bytes()).get("problem")
+    except (OSError, ValueError):
+        return None
+    return str(problem) if problem else None
 
 
 def default_registry(places: Places) -> Registry:

@@ -124,7 +124,7 @@ class Endpoints:
         endpoint = self._changeable(name)
         if endpoint.wanted is Wanted.RUNNING and endpoint.active is not None:
             return endpoint
-        version = endpoint.active or endpoint.failed or endpoint.last_version
+        version = _last_good(endpoint)
         base = self._store.configs[endpoint.id, version]
         entities = tuple(replace(e, failure="") for e in base.entities)
         record = replace(
@@ -197,7 +197,11 @@ class Endpoints:
     async def _apply(self, name: str, config: ConfigRecord, text: str, kind: str) -> EndpointRecord:
         """Begin the update, unless another one has begun while this one was being validated."""
         async with self._naming:
-            endpoint = self._begin(self._changeable(name), config)
+            before = self._changeable(name)
+            if before.wanted is Wanted.STOPPED:
+                # Nothing serves now, so there is no old config to keep until the new one is ready.
+                before = replace(before, active=None)
+            endpoint = self._begin(before, config)
             await self._store.put(endpoint, config, self._journal.event(endpoint, kind, text))
         self._enqueue(endpoint.id)
         return endpoint
@@ -231,6 +235,12 @@ class Endpoints:
             creator=creator,
             digest=known,
         )
+
+
+def _last_good(endpoint: EndpointRecord) -> int:
+    """The config version to start again: the active one, else the last that there was."""
+    known = (endpoint.active, endpoint.failed, endpoint.last_version)
+    return next(version for version in known if version is not None)
 
 
 def _named(entities: Sequence[EntityRecord]) -> tuple[EntityRecord, ...]:

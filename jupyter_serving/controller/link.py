@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 LINE_LIMIT = 64 * 1024 * 1024
 RETRY = 0.05
 SPAWN_AGAIN = 5.0
+PATIENCE = 2.0
 
 
 class GatewayLink:
@@ -40,6 +41,7 @@ class GatewayLink:
     ) -> None:
         self._places, self._table, self._receive, self._clock = places, table, receive, clock
         self._writer: asyncio.StreamWriter | None = None
+        self._linked = asyncio.Event()
         self._revision = int(time.time() * 1000)
         self._sent: dict[str, dict[str, Any]] = {}
         self._spawned = -SPAWN_AGAIN
@@ -59,6 +61,7 @@ class GatewayLink:
                 log.debug("no link to the gateway: %s", error)
             finally:
                 self._writer = None
+                self._linked.clear()
             await self._revive()
             await asyncio.sleep(RETRY)
 
@@ -79,6 +82,13 @@ class GatewayLink:
 
     async def dismiss(self) -> processes.Identity | None:
         """Ask the gateway to end; returns who that is. Cancel ``run`` right after, lest it starts another."""
+        # One that was started a moment ago, or has not yet been linked to, must not be left behind.
+        patience = max(PATIENCE, self._spawned + SPAWN_AGAIN - self._clock())
+        try:
+            async with asyncio.timeout(patience):
+                await self._linked.wait()
+        except TimeoutError:
+            return None
         if self._writer is None:
             return None
         self._send({"type": "shutdown"})
@@ -91,6 +101,7 @@ class GatewayLink:
         try:
             self.hello = json.loads(await asyncio.wait_for(reader.readuntil(b"\n"), 5.0))
             self._writer = writer
+            self._linked.set()
             entries = self._table()
             self._sent = {entry["name"]: entry for entry in entries}
             self._send({"type": "sync", "endpoints": entries})
