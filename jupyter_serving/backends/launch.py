@@ -25,6 +25,8 @@ from .zygotes import Birth, Zygotes
 
 HARMLESS = frozenset({"joblib", "numpy", "pandas", "scipy", "sklearn"})
 LOADERS = frozenset({"mlflow.sklearn", "mlflow.pyfunc.model"})
+# How often, and how long apart in seconds, a new process is looked for.
+_LOOKS, _LOOK = 20, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,13 @@ class Launcher:
         text = json.dumps(self._order(spec, handle))
         await asyncio.to_thread(_write_private, order, text)
         await asyncio.to_thread(spawn_detached, argv, spec.log, variables)
-        found = await asyncio.to_thread(census.naming, str(order))
-        if not found:
-            raise StartFailed(f"The replica ended at once: {tail.useful(spec.log, before)}.")
-        return found[0]
+        # A process has no command line for a moment while it becomes another program.
+        for _ in range(_LOOKS):
+            found = await asyncio.to_thread(census.naming, str(order))
+            if found:
+                return found[0]
+            await asyncio.sleep(_LOOK)
+        raise StartFailed(f"The replica ended at once: {tail.useful(spec.log, before)}.")
 
 
 def hint(learned: Path, model: Path) -> None:

@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 ALONE = 120.0
 # How often a starting zygote's socket is looked for: nothing tells when a file appears in every system.
 _LOOK = 0.02
-_LOOK_FOR_PROCESS = 0.5
+_LOOK_FOR_PROCESS = 0.25
+# A process has no command line for a moment while it becomes another program: once missed is not gone.
+_MISSED = 2
 _CHECK_IDLE = 30.0
 
 
@@ -174,15 +176,15 @@ class Zygotes:
 
     async def _appeared(self, socket: Path) -> Zygote | None:
         """Connect as soon as the socket is there; None when the process has ended without one."""
-        look = self._clock() + _LOOK_FOR_PROCESS
-        while True:
+        look, missed = self._clock() + _LOOK_FOR_PROCESS, 0
+        while missed < _MISSED:
             with contextlib.suppress(OSError):
                 return await Zygote.connect(socket)
             if self._clock() >= look:
-                if not await asyncio.to_thread(census.zygote, self._places, socket):
-                    return None
-                look = self._clock() + _LOOK_FOR_PROCESS
+                there = await asyncio.to_thread(census.zygote, self._places, socket)
+                look, missed = self._clock() + _LOOK_FOR_PROCESS, 0 if there else missed + 1
             await asyncio.sleep(_LOOK)
+        return None
 
     async def _children(self, key: str, limit: float) -> dict[str, Identity]:
         socket = self._places.zygote_socket(key)

@@ -52,10 +52,10 @@ async def find(
     here: list[Interpreter] = []
     async for interpreter in _all(wanted, kernel, uv, cwd):
         here.append(interpreter)
-        if not wanted or interpreter.version == wanted:
+        if interpreter.minor >= OLDEST and wanted in ("", interpreter.version):
             return interpreter
     minor = tuple(int(part) for part in re.findall(r"\d+", wanted)[:2])
-    same = [i for i in here if i.minor == minor]
+    same = [i for i in here if i.minor == minor and minor >= OLDEST]
     if same:
         return same[0]
     near = [i for i in here if OLDEST <= i.minor <= NEWEST]
@@ -66,6 +66,11 @@ async def find(
 
 def _missing(wanted: str, minor: tuple[int, ...], here: list[Interpreter]) -> StagingFailed:
     name = ".".join(map(str, minor))
+    if minor < OLDEST:
+        return StagingFailed(
+            f"The model was logged with Python {wanted}; serving needs Python 3.{OLDEST[1]} or later.",
+            hint="Log it again with a newer Python, or set allow_python_substitute to serve it on the nearest one.",
+        )
     listed = ", ".join(sorted({i.version for i in here})) or "none"
     return StagingFailed(
         f"The model was logged with Python {wanted}, and no Python {name} is on this machine (found: {listed}).",

@@ -7,6 +7,7 @@ of a killed controller can be told from those of a living one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -85,7 +86,8 @@ class Shelf:
         removed = []
         for path in self._abandoned():
             for pid in _users_of(path):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
         return removed

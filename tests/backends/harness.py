@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,7 @@ class World:
 
         asyncio.run(release())
         until(lambda: not self.processes(), what=f"the end of {self.processes()}")
+        shutil.rmtree(self.places.runtime)
 
 
 def _is_zygote(pid: int) -> bool:

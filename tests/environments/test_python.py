@@ -67,3 +67,13 @@ def test_broken_interpreters_are_passed_over(
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     right = fake(tmp_path / "versions" / "3.10.99" / "bin" / "python", "3.10.99")
     assert asyncio.run(find("3.10.1", None, find_uv(), tmp_path)).path == right
+
+
+def test_a_python_that_is_too_old_for_the_runtime_is_refused_even_if_it_is_here(
+    tmp_path: Path,
+) -> None:
+    kernel = fake(tmp_path / "python", "3.8.18")
+    with pytest.raises(StagingFailed, match=r"Python 3\.8\.18; serving needs Python 3\.9"):
+        asyncio.run(find("3.8.18", kernel, find_uv(), tmp_path))
+    found = asyncio.run(find("3.8.18", kernel, find_uv(), tmp_path, substitute=True))
+    assert found.minor >= (3, 9)

@@ -58,9 +58,13 @@ def test_what_a_dead_process_left_is_swept_with_what_still_writes_there(tmp_path
     )
     left = tmp_path / f".making-{int(dead.stdout)}-1-abcd"
     left.mkdir()
-    installer = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", str(left)])
+    script = "import time; print(1, flush=True); time.sleep(1000)"
+    installer = subprocess.Popen([sys.executable, "-c", script, str(left)], stdout=subprocess.PIPE)
+    assert installer.stdout is not None
+    installer.stdout.readline()  # it runs: a process has no command line while it becomes another program
     assert shelf.sweep() == [left]
     assert installer.wait(30) == -9
+    installer.stdout.close()
     assert mine.exists()
     assert not left.exists()
 

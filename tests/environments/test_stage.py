@@ -289,13 +289,14 @@ asyncio.run(stage(Path(sys.argv[3]), None, Path(sys.argv[4]), lambda phase: prin
 def test_what_a_killed_controller_left_is_removed_and_made_anew(
     places: Places, small: Path
 ) -> None:
-    argv = [sys.executable, "-c", KILLED, places.data, places.runtime, small, places.logs / "b"]
+    folders = [places.data, places.runtime, small, places.logs / "b"]
+    argv = [sys.executable, "-c", KILLED, *map(str, folders)]
     # Copying takes long enough to be killed in.
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, text=True, env=os.environ | {"UV_LINK_MODE": "copy"}
     ) as killed:
         assert killed.stdout is not None
-        until(lambda: "installing" in killed.stdout.readline(), what="the installation")
+        assert any("installing" in phase for phase in killed.stdout)
         until(lambda: rests(places), what="the temporary directory")
         killed.kill()
     assert rests(places) != []
