@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import cards
 from .payload import Predictions
+from .waterfall import Starts
 
 if TYPE_CHECKING:
     from .client import Client, Progress
@@ -78,9 +79,9 @@ class Endpoint:
         """What happened to it, newest last."""
         return self.client.events(self.name, limit)
 
-    def starts(self) -> list[dict[str, Any]]:
-        """Starts of its replicas with the seconds of each phase."""
-        return self.client.starts(self.name)
+    def starts(self) -> Starts:
+        """Starts of its replicas with the seconds of each phase; a notebook shows them as waterfalls."""
+        return Starts(self.client.starts(self.name))
 
     def token(self, comment: str = "") -> str:
         """A new token for programs: ``Authorization: Bearer <token>``. It is shown only here."""

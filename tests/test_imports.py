@@ -15,7 +15,7 @@ import jupyter_serving
 PACKAGE = Path(jupyter_serving.__file__).parent
 
 LOWEST = {"errors", "api", "workloads", "settings", "places", "processes", "version"}
-CLIENT = {"connect", "transport", "payload", "cards", "client", "handle", "doctor"}
+CLIENT = {"connect", "transport", "payload", "cards", "client", "handle", "doctor", "waterfall"}
 # Room: what it may import besides itself and the lowest row.
 MAY_IMPORT: dict[str, set[str]] = {
     **{room: set() for room in ("registry", "environments", "autoscale", "metrics")},
