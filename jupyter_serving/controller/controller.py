@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from .. import processes
-from ..api import EndpointDetailed, EndpointSummary, Event, Registry, Start
+from ..api import Registry
 from ..backends.base import Backend
 from ..environments.stage import Stager
-from ..errors import NotFound
 from ..places import Places
 from ..settings import Settings
-from ..version import version
-from . import view
+from .answers import Answers
 from .endpoints import Endpoints
 from .journal import Journal
 from .link import GatewayLink
 from .models import Models
 from .reconcile import Reconciler
-from .records import EndpointRecord, ReplicaRecord, TokenRecord, entity_key
+from .records import EndpointRecord, ReplicaRecord, TokenRecord
 from .recovery import recover
 from .routing import routing
 from .scaling import Scaling
@@ -62,14 +58,15 @@ class Controller:
         self.endpoints = Endpoints(
             store, self.journal, self.models, self.reconciler.queue.add, lambda: self._gpus
         )
-        self.started = int(time.time() * 1000)
+        self.answers = Answers(
+            store, self.journal, self.scaling, self.reconciler, self.link, self.endpoints, places
+        )
         self.keep_replicas = False
         self._leaving = False
         self._stager = stager
         self._gpus = 0
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cold: dict[str, float] = {}
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -171,7 +168,7 @@ class Controller:
                 total = at - start.started_at / 1000
                 known = start.total_seconds or 0.0
                 phases = start.phases | {"first_byte": round(max(0.0, total - known), 4)}
-                self._cold[record.endpoint] = round(total, 4)
+                self.answers.cold_starts[record.endpoint] = round(total, 4)
                 await self.store.put(replace(start, total_seconds=round(total, 4), phases=phases))
 
     async def _watch_exits(self) -> None:
@@ -224,140 +221,18 @@ class Controller:
             self.reconciler.unavailable,
         )
 
-    # -- answers -------------------------------------------------------------------------------------
-
-    @property
-    def gateway_url(self) -> str:
-        """Base URL of the gateway; "" while it is not known."""
-        hello = self.link.hello
-        return f"http://{hello['host']}:{hello['port']}" if hello.get("port") else ""
-
-    async def summaries(self) -> list[EndpointSummary]:
-        """The list, by name."""
-        shown = [e for e in self.store.endpoints.values() if e.wanted != "DELETED"]
-        return [view.summary(self._facts(e)) for e in sorted(shown, key=lambda e: e.name)]
-
-    async def detailed(self, endpoint: EndpointRecord) -> EndpointDetailed:
-        """One endpoint as it is now."""
-        return view.detailed(self._facts(self.store.endpoints.get(endpoint.id, endpoint)))
-
-    def _facts(self, endpoint: EndpointRecord) -> view.Facts:
-        active = self.store.config(endpoint.id, endpoint.active)
-        shown = endpoint.pending if endpoint.pending is not None else endpoint.failed
-        entities = active.entities if active else ()
-        keys = [entity_key(endpoint.id, endpoint.active or 0, e.name) for e in entities]
-        return view.Facts(
-            endpoint=endpoint,
-            active=active,
-            pending=self.store.config(endpoint.id, shown),
-            replicas=self.store.replicas_of(endpoint.id),
-            figures=[self.scaling.entities[k] for k in keys if k in self.scaling.entities],
-            checking=endpoint.id in self.reconciler.checking,
-            progress=self.journal.progress.get(endpoint.id, ""),
-            last_cold_start=self._cold.get(endpoint.id),
-            base_url=self.gateway_url,
-            now=time.time(),
-        )
-
-    async def service_log(self, name: str, entity: str) -> str:
-        """End of the log of an entity's replicas."""
-        endpoint = self.endpoints.get(name)
-        self._known_entity(endpoint, entity)
-        return await asyncio.to_thread(self.journal.read_service, endpoint.id, entity)
-
-    async def build_log(self, name: str, entity: str, number: int | None) -> str:
-        """End of the build log of an entity, of the newest config version that has it unless one is given."""
-        endpoint = self.endpoints.get(name)
-        versions = self._known_entity(endpoint, entity)
-        chosen = number if number is not None else max(versions)
-        return await asyncio.to_thread(self.journal.read_build, endpoint.id, entity, chosen)
-
-    def _known_entity(self, endpoint: EndpointRecord, entity: str) -> list[int]:
-        configs = [c for (owner, _), c in self.store.configs.items() if owner == endpoint.id]
-        versions = [c.version for c in configs if any(e.name == entity for e in c.entities)]
-        if not versions:
-            names = sorted({e.name for c in configs for e in c.entities})
-            raise NotFound(
-                f"The endpoint {endpoint.name!r} has no served entity {entity!r}.",
-                hint=f"It has: {', '.join(names)}.",
-            )
-        return versions
-
-    async def events(self, name: str, after: int, limit: int) -> list[Event]:
-        """Events of an endpoint, oldest first."""
-        endpoint = self.endpoints.get(name)
-        return [
-            Event(
-                id=e.id,
-                timestamp=e.timestamp,
-                type=e.type,
-                message=e.message,
-                endpoint=endpoint.name,
-                served_entity=e.served_entity,
-                details=e.details,
-            )
-            for e in await self.store.events(endpoint.id, after, limit)
-        ]
-
-    async def starts(self, name: str) -> list[Start]:
-        """Starts of an endpoint's replicas, oldest first."""
-        endpoint = self.endpoints.get(name)
-        return [
-            Start(
-                replica=s.replica,
-                served_entity=s.entity,
-                reason=s.reason,
-                started_at=s.started_at,
-                total_seconds=s.total_seconds,
-                phases=s.phases,
-            )
-            for s in await self.store.starts(endpoint.id)
-        ]
+    # -- given to routes -----------------------------------------------------------------------------
 
     async def add_token(self, name: str, comment: str) -> tuple[str, TokenRecord]:
-        """Make a query token and tell the gateway before the answer, so that it works at once."""
+        """Make a query token; the gateway knows it before this returns, so that it works at once."""
         clear, token = await self.endpoints.add_token(name, comment)
         self._publish(token.endpoint)
+        await self.link.settled()
         return clear, token
 
     def new_upload(self, digest: str) -> Upload:
         """Begin to receive a model."""
         return Upload(lambda pieces: self.models.receive(digest, pieces))
-
-    def _problems(self) -> list[str]:
-        recorded = _recorded_problem(self.places.gateway_state)
-        if recorded is not None:
-            return [recorded]
-        return [] if self.link.connected else ["The gateway is not connected."]
-
-    async def status(self) -> dict[str, Any]:
-        """The services as they are."""
-        gateway = self.link.hello
-        return {
-            "version": version(),
-            "pid": os.getpid(),
-            "data_dir": str(self.places.data),
-            "runtime_dir": str(self.places.runtime),
-            "started_at": self.started,
-            "gateway": {
-                "pid": gateway.get("pid"),
-                "url": self.gateway_url,
-                "port": gateway.get("port"),
-                "alive": self.link.connected,
-            },
-            "endpoints": len([e for e in self.store.endpoints.values() if e.wanted != "DELETED"]),
-            "replicas": len(self.store.replicas),
-            "problems": await asyncio.to_thread(self._problems),
-        }
-
-
-def _recorded_problem(state: Path) -> str | None:
-    """What the gateway wrote down as the reason why it cannot be reached."""
-    try:
-        problem = json.loads(state.read_bytes()).get("problem")
-    except (OSError, ValueError):
-        return None
-    return str(problem) if problem else None
 
 
 def default_registry(places: Places) -> Registry:

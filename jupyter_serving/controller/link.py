@@ -21,6 +21,7 @@ LINE_LIMIT = 64 * 1024 * 1024
 RETRY = 0.05
 SPAWN_AGAIN = 5.0
 PATIENCE = 2.0
+SETTLE = 1.0
 
 
 class GatewayLink:
@@ -43,6 +44,8 @@ class GatewayLink:
         self._writer: asyncio.StreamWriter | None = None
         self._linked = asyncio.Event()
         self._revision = int(time.time() * 1000)
+        self._applied = 0
+        self._confirmed = asyncio.Event()
         self._sent: dict[str, dict[str, Any]] = {}
         self._spawned = -SPAWN_AGAIN
         self.hello: dict[str, Any] = {}
@@ -80,6 +83,21 @@ class GatewayLink:
         """Names that the gateway has entries of."""
         return set(self._sent)
 
+    async def settled(self) -> None:
+        """Return when the gateway has applied everything sent so far; at once without one, at most after a second."""
+        revision = self._revision
+        try:
+            async with asyncio.timeout(SETTLE):
+                while self.connected and self._applied < revision:
+                    self._confirmed.clear()
+                    await self._confirmed.wait()
+        except TimeoutError:
+            log.warning("the gateway has not confirmed revision %d", revision)
+
+    def _confirm(self, revision: int) -> None:
+        self._applied = revision
+        self._confirmed.set()
+
     async def dismiss(self) -> processes.Identity | None:
         """Ask the gateway to end; returns who that is. Cancel ``run`` right after, lest it starts another."""
         # One that was started a moment ago, or has not yet been linked to, must not be left behind.
@@ -106,7 +124,11 @@ class GatewayLink:
             self._sent = {entry["name"]: entry for entry in entries}
             self._send({"type": "sync", "endpoints": entries})
             while line := await reader.readline():
-                self._receive(json.loads(line))
+                message = json.loads(line)
+                if message["type"] == "applied":
+                    self._confirm(message["revision"])
+                else:
+                    self._receive(message)
         finally:
             writer.close()
 

@@ -87,13 +87,13 @@ class Collection(Handler):
 
     async def get(self) -> None:
         """List them."""
-        self.answer({"endpoints": await self.controller.summaries()})
+        self.answer({"endpoints": await self.controller.answers.summaries()})
 
     async def post(self) -> None:
         """Create one."""
         body = api.decode(api.CreateEndpoint, self.request.body)
         endpoint = await self.controller.endpoints.create(body, self.user)
-        self.answer(await self.controller.detailed(endpoint))
+        self.answer(await self.controller.answers.detailed(endpoint))
 
 
 class Item(Handler):
@@ -101,7 +101,7 @@ class Item(Handler):
 
     async def get(self, name: str) -> None:
         """Describe it."""
-        self.answer(await self.controller.detailed(self.controller.endpoints.get(name)))
+        self.answer(await self.controller.answers.detailed(self.controller.endpoints.get(name)))
 
     async def delete(self, name: str) -> None:
         """Delete it."""
@@ -116,7 +116,7 @@ class Config(Handler):
         """Update it."""
         body = api.decode(api.ConfigInput, self.request.body)
         endpoint = await self.controller.endpoints.update_config(name, body, self.user)
-        self.answer(await self.controller.detailed(endpoint))
+        self.answer(await self.controller.answers.detailed(endpoint))
 
 
 class StopEndpoint(Handler):
@@ -125,7 +125,7 @@ class StopEndpoint(Handler):
     async def post(self, name: str) -> None:
         """Stop serving."""
         endpoint = await self.controller.endpoints.stop(name, self.user)
-        self.answer(await self.controller.detailed(endpoint))
+        self.answer(await self.controller.answers.detailed(endpoint))
 
 
 class StartEndpoint(Handler):
@@ -134,7 +134,7 @@ class StartEndpoint(Handler):
     async def post(self, name: str) -> None:
         """Serve again."""
         endpoint = await self.controller.endpoints.start(name, self.user)
-        self.answer(await self.controller.detailed(endpoint))
+        self.answer(await self.controller.answers.detailed(endpoint))
 
 
 class ServiceLogs(Handler):
@@ -142,7 +142,7 @@ class ServiceLogs(Handler):
 
     async def get(self, name: str, entity: str) -> None:
         """The end of the log."""
-        self.answer({"logs": await self.controller.service_log(name, entity)})
+        self.answer({"logs": await self.controller.answers.service_log(name, entity)})
 
 
 class BuildLogs(Handler):
@@ -154,7 +154,7 @@ class BuildLogs(Handler):
         if version and not version.isdigit():
             raise InvalidParameter(f"config_version must be a number, not {version!r}.")
         number = int(version) if version else None
-        self.answer({"logs": await self.controller.build_log(name, entity, number)})
+        self.answer({"logs": await self.controller.answers.build_log(name, entity, number)})
 
 
 class Events(Handler):
@@ -163,7 +163,7 @@ class Events(Handler):
     async def get(self, name: str) -> None:
         """The last ``limit`` events after id ``after``."""
         limit, after = self._number("limit", 200), self._number("after", 0)
-        self.answer({"events": await self.controller.events(name, after, limit)})
+        self.answer({"events": await self.controller.answers.events(name, after, limit)})
 
     def _number(self, name: str, default: int) -> int:
         text = self.get_query_argument(name, str(default))
@@ -177,7 +177,7 @@ class Starts(Handler):
 
     async def get(self, name: str) -> None:
         """The last ones."""
-        self.answer({"starts": await self.controller.starts(name)})
+        self.answer({"starts": await self.controller.answers.starts(name)})
 
 
 class Tokens(Handler):
@@ -196,7 +196,7 @@ class Status(Handler):
 
     async def get(self) -> None:
         """Versions, processes and problems."""
-        self.answer(await self.controller.status())
+        self.answer(await self.controller.answers.status())
 
 
 class Shutdown(Handler):

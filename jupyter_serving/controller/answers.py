@@ -1,0 +1,166 @@
+"""Answers of the API about what there is; nothing here changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ..api import EndpointDetailed, EndpointSummary, Event, Start
+from ..errors import NotFound
+from ..places import Places
+from ..version import version
+from . import view
+from .endpoints import Endpoints
+from .journal import Journal
+from .link import GatewayLink
+from .reconcile import Reconciler
+from .records import EndpointRecord, entity_key
+from .scaling import Scaling
+from .store import Store
+
+
+class Answers:
+    """Reads records, live figures and logs. ``cold_starts`` holds the seconds of each endpoint's last one, by id."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        scaling: Scaling,
+        reconciler: Reconciler,
+        link: GatewayLink,
+        endpoints: Endpoints,
+        places: Places,
+    ) -> None:
+        self._store, self._journal, self._scaling = store, journal, scaling
+        self._reconciler, self._link, self._endpoints = reconciler, link, endpoints
+        self._places = places
+        self._started = int(time.time() * 1000)
+        self.cold_starts: dict[str, float] = {}
+
+    @property
+    def gateway_url(self) -> str:
+        """Base URL of the gateway; "" while it is not known."""
+        hello = self._link.hello
+        return f"http://{hello['host']}:{hello['port']}" if hello.get("port") else ""
+
+    async def summaries(self) -> list[EndpointSummary]:
+        """The list, by name."""
+        shown = [e for e in self._store.endpoints.values() if e.wanted != "DELETED"]
+        return [view.summary(self._facts(e)) for e in sorted(shown, key=lambda e: e.name)]
+
+    async def detailed(self, endpoint: EndpointRecord) -> EndpointDetailed:
+        """One endpoint as it is now."""
+        return view.detailed(self._facts(self._store.endpoints.get(endpoint.id, endpoint)))
+
+    def _facts(self, endpoint: EndpointRecord) -> view.Facts:
+        active = self._store.config(endpoint.id, endpoint.active)
+        shown = endpoint.pending if endpoint.pending is not None else endpoint.failed
+        entities = active.entities if active else ()
+        keys = [entity_key(endpoint.id, endpoint.active or 0, e.name) for e in entities]
+        return view.Facts(
+            endpoint=endpoint,
+            active=active,
+            pending=self._store.config(endpoint.id, shown),
+            replicas=self._store.replicas_of(endpoint.id),
+            figures=[self._scaling.entities[k] for k in keys if k in self._scaling.entities],
+            checking=endpoint.id in self._reconciler.checking,
+            progress=self._journal.progress.get(endpoint.id, ""),
+            last_cold_start=self.cold_starts.get(endpoint.id),
+            base_url=self.gateway_url,
+            now=time.time(),
+        )
+
+    async def service_log(self, name: str, entity: str) -> str:
+        """End of the log of an entity's replicas."""
+        endpoint = self._endpoints.get(name)
+        self._known_entity(endpoint, entity)
+        return await asyncio.to_thread(self._journal.read_service, endpoint.id, entity)
+
+    async def build_log(self, name: str, entity: str, number: int | None) -> str:
+        """End of the build log of an entity, of the newest config version that has it unless one is given."""
+        endpoint = self._endpoints.get(name)
+        versions = self._known_entity(endpoint, entity)
+        chosen = number if number is not None else max(versions)
+        return await asyncio.to_thread(self._journal.read_build, endpoint.id, entity, chosen)
+
+    def _known_entity(self, endpoint: EndpointRecord, entity: str) -> list[int]:
+        configs = [c for (owner, _), c in self._store.configs.items() if owner == endpoint.id]
+        versions = [c.version for c in configs if any(e.name == entity for e in c.entities)]
+        if not versions:
+            names = sorted({e.name for c in configs for e in c.entities})
+            raise NotFound(
+                f"The endpoint {endpoint.name!r} has no served entity {entity!r}.",
+                hint=f"It has: {', '.join(names)}.",
+            )
+        return versions
+
+    async def events(self, name: str, after: int, limit: int) -> list[Event]:
+        """Events of an endpoint, oldest first."""
+        endpoint = self._endpoints.get(name)
+        return [
+            Event(
+                id=e.id,
+                timestamp=e.timestamp,
+                type=e.type,
+                message=e.message,
+                endpoint=endpoint.name,
+                served_entity=e.served_entity,
+                details=e.details,
+            )
+            for e in await self._store.events(endpoint.id, after, limit)
+        ]
+
+    async def starts(self, name: str) -> list[Start]:
+        """Starts of an endpoint's replicas, oldest first."""
+        endpoint = self._endpoints.get(name)
+        return [
+            Start(
+                replica=s.replica,
+                served_entity=s.entity,
+                reason=s.reason,
+                started_at=s.started_at,
+                total_seconds=s.total_seconds,
+                phases=s.phases,
+            )
+            for s in await self._store.starts(endpoint.id)
+        ]
+
+    def _problems(self) -> list[str]:
+        recorded = _recorded_problem(self._places.gateway_state)
+        if recorded is not None:
+            return [recorded]
+        return [] if self._link.connected else ["The gateway is not connected."]
+
+    async def status(self) -> dict[str, Any]:
+        """The services as they are."""
+        gateway = self._link.hello
+        return {
+            "version": version(),
+            "pid": os.getpid(),
+            "data_dir": str(self._places.data),
+            "runtime_dir": str(self._places.runtime),
+            "started_at": self._started,
+            "gateway": {
+                "pid": gateway.get("pid"),
+                "url": self.gateway_url,
+                "port": gateway.get("port"),
+                "alive": self._link.connected,
+            },
+            "endpoints": len([e for e in self._store.endpoints.values() if e.wanted != "DELETED"]),
+            "replicas": len(self._store.replicas),
+            "problems": await asyncio.to_thread(self._problems),
+        }
+
+
+def _recorded_problem(state: Path) -> str | None:
+    """What the gateway wrote down as the reason why it cannot be reached."""
+    try:
+        problem = json.loads(state.read_bytes()).get("problem")
+    except (OSError, ValueError):
+        return None
+    return str(problem) if problem else None
