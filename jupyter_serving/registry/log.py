@@ -212,6 +212,9 @@ def _try_out(directory: Path, example: examples.Example) -> None:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep MLflow's hints (pickle, integer columns, new tables) out of the notebook while it logs."""
+    # Its first import sets up its loggers anew, so it has to come before their levels are changed.
+    import mlflow  # noqa: F401
+
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +227,15 @@ def test_logging_keeps_quiet_and_restores_the_levels() -> None:
     with logging_room.quiet():
         assert logger.level == logging.ERROR
     assert logger.level == before
+
+
+def test_logging_keeps_quiet_where_it_is_the_first_to_import_mlflow() -> None:
+    code = (
+        "import logging\n"
+        "from jupyter_serving.registry.log import quiet\n"
+        "with quiet():\n"
+        "    import mlflow\n"
+        "    print(logging.getLogger('mlflow.sklearn').isEnabledFor(logging.WARNING))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
