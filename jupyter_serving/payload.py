@@ -11,12 +11,15 @@ import decimal
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
+from . import cards
 from .errors import InvalidParameter
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 SHOWN_ROWS = 10
+SHOWN_CHARACTERS = 200
 
 
 def encode(data: Any, params: dict[str, Any] | None = None) -> bytes:
@@ -124,6 +127,11 @@ def server_timing(header: str) -> dict[str, float]:
     return found
 
 
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """The answer of an endpoint.
@@ -178,6 +186,32 @@ class Predictions:
         times = ", ".join(f"{name} {value:.1f} ms" for name, value in self.timing.items())
         by = f" ({self.served_entity})" if self.served_entity else ""
         return f"{count} prediction{'s' if count != 1 else ''} from {self.endpoint}{by}: {times}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._html()}
+
+    def _html(self) -> str:
+        answers = self.predictions if isinstance(self.predictions, list) else [self.predictions]
+        labels = (
+            range(len(answers))
+            if self.index is None or len(self.index) != len(answers)
+            else self.index
+        )
+        shown = list(zip(labels, answers, strict=False))[:SHOWN_ROWS]
+        names = list(answers[0]) if answers and all(isinstance(a, dict) for a in answers) else []
+        rows = [
+            [str(label), *(_short(answer.get(n)) for n in names)]
+            if names
+            else [str(label), _short(answer)]
+            for label, answer in shown
+        ]
+        more = (
+            f"<div>… and {len(answers) - len(shown)} more</div>"
+            if len(answers) > len(shown)
+            else ""
+        )
+        table = cards.table_html(["", *map(str, names or ["prediction"])], rows)
+        return f'<div style="{cards.DIM}">{escape(self.summary())}</div>{table}{more}'
 
     def __repr__(self) -> str:
         text = repr(

@@ -125,3 +125,16 @@ def test_any_shape_of_predictions_becomes_a_frame(predictions: Any, expected: pd
 
 def test_many_predictions_are_shown_short() -> None:
     assert len(repr(Predictions("e", list(range(100_000))))) < 300
+
+
+def test_predictions_show_themselves_with_their_index_escaped() -> None:
+    index = pd.Index(["<p>", "q"])
+    html = Predictions("iris", [{"a": "<b>"}, {"a": 2}], index=index)._repr_mimebundle_()[
+        "text/html"
+    ]
+    assert "&lt;p&gt;" in html
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+    many = Predictions("iris", list(range(1000)))._repr_mimebundle_()["text/html"]
+    assert "… and 990 more" in many
+    assert "prediction" in Predictions("iris", [])._repr_mimebundle_()["text/html"]

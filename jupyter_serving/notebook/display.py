@@ -91,12 +91,6 @@ class Log:
         return cut if cut == self.text else f"… (the last {LOG_CHARACTERS} characters)\n{cut}"
 
 
-def predictions_html(summary: str, rows: Sequence[Any]) -> str:
-    """A few predictions as HTML."""
-    body = [(str(place), str(value)[:MESSAGE_CHARACTERS]) for place, value in enumerate(rows)]
-    return f"<div>{escape(summary)}</div>{cards.table_html(('', 'prediction'), body)}"
-
-
 class LiveLine:
     """One line that is redrawn in place, at most twice a second; cleared when done.
 

@@ -125,7 +125,7 @@ def says_absent(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def told(registry: Registry) -> Iterator[None]:
+def told(registry: Registry, doing: str = "read", hint: str = UPLOAD_HINT) -> Iterator[None]:
     """Bound MLflow's retries inside the block and turn what it raises into ``RegistryUnreachable``."""
     uri = shown(registry.registry_uri or registry.tracking_uri)
     try:
@@ -136,7 +136,7 @@ def told(registry: Registry) -> Iterator[None]:
     except Exception as error:
         if disk_is_full(error):
             raise
-        raise _translated(uri, error) from error
+        raise _translated(uri, error, doing, hint) from error
 
 
 def disk_is_full(error: Exception) -> bool:
@@ -147,13 +147,13 @@ def disk_is_full(error: Exception) -> bool:
     )
 
 
-def _translated(uri: str, error: Exception) -> RegistryUnreachable:
+def _translated(uri: str, error: Exception, doing: str, hint: str) -> RegistryUnreachable:
     text = first_line(error)
     code = getattr(error, "error_code", "")
     if code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED") or _refused(text):
         return RegistryUnreachable(
             f"The model registry {uri} refuses this process's credentials: {text}",
-            hint=f"Give the controller credentials (MLFLOW_TRACKING_TOKEN), or: {UPLOAD_HINT}",
+            hint=f"Give this process credentials (MLFLOW_TRACKING_TOKEN). {hint}",
         )
     if "out-of-date database schema" in text:
         return RegistryUnreachable(
@@ -161,7 +161,7 @@ def _translated(uri: str, error: Exception) -> RegistryUnreachable:
             hint=f"Run `mlflow db upgrade {uri}` with the newer MLflow.",
         )
     return RegistryUnreachable(
-        f"The model registry {uri} cannot be read from here: {text}", hint=UPLOAD_HINT
+        f"The model registry {uri} cannot be {doing} from here: {text}", hint=hint
     )
 
 

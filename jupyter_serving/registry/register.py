@@ -13,6 +13,7 @@ from ..errors import InvalidParameter
 from . import reach
 
 ARTIFACT_NAME = "model"
+WRITE_HINT = "Check MLFLOW_TRACKING_URI, and the experiment if one was set."
 
 
 @dataclass(slots=True)
@@ -50,14 +51,14 @@ def register(
     """
     from mlflow import MlflowClient
 
-    with reach.told(stores):
+    with reach.told(stores, "written", WRITE_HINT):
         client = MlflowClient(
             tracking_uri=stores.tracking_uri,
             registry_uri=stores.registry_uri or stores.tracking_uri,
         )
     written = _Written(client)
     try:
-        with reach.told(stores):
+        with reach.told(stores, "written", WRITE_HINT):
             _ensure_model(written, name)
             experiment = experiment_id or _current_experiment()
             if hasattr(client, "create_logged_model"):
