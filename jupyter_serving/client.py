@@ -179,6 +179,10 @@ class Client:
         """Controller and gateway: versions, pids, places, problems."""
         return dict(self._ask("GET", f"{OWN_PREFIX}/status"))
 
+    def prepare(self) -> None:
+        """Say that a deploy is coming, so that the controller gets ready while the model is logged."""
+        self._ask("POST", f"{OWN_PREFIX}/prepare", {})
+
     def shutdown(self, *, keep_replicas: bool = False) -> None:
         """Stop gateway and controller, and the replicas unless they are kept."""
         self._ask(

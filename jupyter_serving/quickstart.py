@@ -122,15 +122,16 @@ class Tour:
 def run(options: argparse.Namespace) -> int:
     """Run the tour; status 0 only if every answer was the model's own."""
     progress = console.Progress()
-    progress.say("training a random forest on iris")
-    model, rows = _train()
     if options.data_dir:
         console.use_data_dir(options.data_dir)
+    client = console.client(options, progress)
+    # The controller gets ready for the deploy while the model is trained and logged.
+    client.prepare()
     places = Places.of()
-    places.prepare()
+    progress.say("training a random forest on iris")
+    model, rows = _train()
     progress.say("logging it to MLflow, with signature and input example")
     logged = _log(model, rows, places)
-    client = console.client(options, progress)
     name = f"quickstart-{secrets.token_hex(3)}"
     tour = Tour(client, name, rows, model.predict(rows).tolist(), progress)
     try:

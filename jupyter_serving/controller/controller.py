@@ -230,6 +230,10 @@ class Controller:
         await self.link.settled()
         return clear, token
 
+    def prepare(self) -> None:
+        """A deploy is coming (its model is being logged, say): do what it will need of us meanwhile."""
+        self._spawn(self.models.warm())
+
     def new_upload(self, digest: str) -> Upload:
         """Begin to receive a model."""
         return Upload(lambda pieces: self.models.receive(digest, pieces))

@@ -199,6 +199,15 @@ class Status(Handler):
         self.answer(await self.controller.answers.status())
 
 
+class Prepare(Handler):
+    """A deploy is coming."""
+
+    async def post(self) -> None:
+        """Answer at once; get ready meanwhile."""
+        self.controller.prepare()
+        self.answer({})
+
+
 class Shutdown(Handler):
     """End of the services."""
 
@@ -261,6 +270,7 @@ def application(controller: Controller) -> web.Application:
         (rf"{base}/{NAME}/starts", Starts),
         (rf"{base}/{NAME}/tokens", Tokens),
         (rf"{own}/status", Status),
+        (rf"{own}/prepare", Prepare),
         (rf"{own}/shutdown", Shutdown),
         (rf"{own}/models/(?P<digest>[^/]+)", ModelUpload),
     ]

@@ -154,6 +154,8 @@ def _as_uri(
     if not hasattr(model, "uri"):
         if name is None:
             raise InvalidParameter("The endpoint has no name.", hint="Pass name='...'.")
+        # The controller gets ready for the deploy while the model is logged.
+        default.ask(lambda client: client.prepare())
         line.say(f"logging the model as {name}")
         model = log(model, name=name, X=X, registry=registry)
     return model.uri, model.registry, list(model.notes)
