@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Client as Client
+    from .errors import ServingError as ServingError
     from .handle import Endpoint as Endpoint
     from .notebook.serving import delete as delete
     from .notebook.serving import deploy as deploy
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Client": "client",
     "Endpoint": "handle",
+    "ServingError": "errors",
     "delete": "notebook.serving",
     "deploy": "notebook.serving",
     "endpoint": "notebook.serving",
