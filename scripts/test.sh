@@ -2,7 +2,7 @@
 # Every check of the project, from a bare checkout. Stops at the first kind of check that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=${VENV:-.venv}
+venv=${VENV:-.venv}  # relative to the checkout
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 
 step "machine"
@@ -10,12 +10,14 @@ bash scripts/machine.sh
 step "install"
 EXTRA=test bash scripts/install.sh
 unset PYTHONDONTWRITEBYTECODE
+PATH="$PWD/$venv/bin:$PATH"
+export PATH
 step "lint and types (Python)"
-"$venv/bin/ruff" check .
-"$venv/bin/ruff" format --check .
-"$venv/bin/mypy"
+ruff check .
+ruff format --check .
+mypy
 step "lint and unit tests (TypeScript)"
-# The build of the extension has left its packages here.
-(cd labextension && "../$venv/bin/jlpm" lint && "../$venv/bin/jlpm" test)
+# The build of the extension has left its packages here; its scripts call jlpm by name.
+(cd labextension && jlpm lint && jlpm test)
 step "tests"
-exec "$venv/bin/pytest" tests "$@"
+exec pytest tests "$@"
