@@ -12,8 +12,10 @@ from typing import Any
 
 BORDER = "var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 DIM = "opacity: 0.75"
+CELL = "text-align: left; vertical-align: top; padding: 2px 16px 2px 0; overflow-wrap: anywhere"
 COLOURS = {
     "good": "var(--jp-success-color1, #3d9a50)",
+    "warn": "var(--jp-warn-color1, #c77c02)",
     "busy": "var(--jp-brand-color1, #4f8fd0)",
     "bad": "var(--jp-error-color1, #d9534f)",
     "idle": "var(--jp-ui-font-color3, #888888)",
@@ -26,7 +28,7 @@ TONES = {
     "UPDATE_FAILED": "bad",
 }
 IN_NOTEBOOK, IN_SHELL = "%serve delete {}", "jupyter serving delete {}"
-WORDS = {"ok": "good", "warn": "busy", "fail": "bad"}
+WORDS = {"ok": "good", "warn": "warn", "fail": "bad"}
 
 
 def phase_words(phase: str) -> str:
@@ -146,17 +148,20 @@ def table_html(
     headers: Sequence[str], rows: Iterable[Sequence[str]], marked: int | None = None
 ) -> str:
     """A table of texts; the column ``marked`` holds words that get a coloured dot."""
-    head = "".join(f'<th style="text-align: left">{escape(name)}</th>' for name in headers)
+    head = "".join(f'<th style="{CELL}">{escape(name)}</th>' for name in headers)
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="text-align: left; vertical-align: top; overflow-wrap: anywhere">{_cell(c, i == marked)}</td>'
-            for i, c in enumerate(row)
+            f'<td style="{CELL}">{_cell(text, i == marked)}</td>' for i, text in enumerate(row)
         )
         + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    # Pages in quirks mode do not hand colour and size down to tables.
+    return (
+        '<table style="color: inherit; font-size: inherit; border-collapse: collapse">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
 
 
 def _cell(text: str, marked: bool) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from IPython.core.completer import CompletionContext
+from IPython.core.completer import CompletionContext, provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from services import until
 from zoo import Zoo
@@ -68,7 +68,8 @@ def test_other_lines_are_left_alone(line: str) -> None:
 
 def complete(shell: InteractiveShell, text: str) -> list[str]:
     shell.Completer.use_jedi = False
-    return [c.text for c in shell.Completer.completions(text, len(text))]
+    with provisionalcompleter():
+        return [c.text for c in shell.Completer.completions(text, len(text))]
 
 
 def test_ipython_offers_it_and_nothing_else(shell: InteractiveShell) -> None:

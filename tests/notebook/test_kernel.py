@@ -36,7 +36,7 @@ def test_a_cell_shows_progress_in_place_and_then_a_card(
     assert "Endpoint kernel: ready" in card.data["text/plain"]
     assert "<strong>kernel</strong>" in card.data["text/html"]
     assert "1 prediction from kernel" in queried[0].data["text/plain"]
-    assert "<table>" in queried[0].data["text/html"]
+    assert "<table" in queried[0].data["text/html"]
     assert (failed[0].output_type, failed[0].ename) == ("error", "NotFound")
     assert len(failed[0].traceback) == 1
     assert "Deleted the endpoint kernel" in completed[0].text
