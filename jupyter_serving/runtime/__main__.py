@@ -52,6 +52,7 @@ def _front(options: argparse.Namespace) -> int:
     from . import front, log, process
 
     process.die_with_parent(options.leader)
+    process.name("front")
     log.line_buffered()
     listener, control = (
         socket.socket(fileno=descriptor) for descriptor in (options.listener, options.control)
@@ -63,6 +64,7 @@ def _worker(options: argparse.Namespace) -> int:
     from . import log, process, worker
 
     process.die_with_parent(options.leader)
+    process.name(f"worker {options.slot}")
     log.line_buffered()
     sock = socket.socket(fileno=options.socket)
     return worker.run(json.loads(options.spec), options.slot, sock, list(sys.modules), options.born)

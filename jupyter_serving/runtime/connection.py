@@ -98,6 +98,6 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._pump)
 
     def close_if_idle(self) -> None:
-        """Close unless a request is being answered."""
-        if self.request is None:
+        """Close unless a request is on its way or being answered."""
+        if self.request is None and self._parser.idle:
             self._transport.close()

@@ -5,30 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Deque, Dict, List, Optional
 
-from . import process, wire
+from . import answers, process, wire
+from .answers import Answer, Failure
 from .crashes import LIMIT, WINDOW, Crashes
-from .http1 import error_body
 
 # How long the last words of a dead worker may take to be read when a child of it holds the socket open.
 LAST_WORDS = 0.2
-
-
-class Answer(NamedTuple):
-    """What a call ends with; ``milliseconds`` is the worker's time, None when no worker answered."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    milliseconds: Optional[float] = None
-
-
-class Failure(NamedTuple):
-    """Why the model could not be loaded."""
-
-    message: str
-    traceback: str
 
 
 class Call:
@@ -148,8 +132,11 @@ class Dispatcher:
 
     def submit(self, call: Call) -> None:
         """Compute a call as soon as a worker is free, in order of arrival, or end it at its deadline."""
+        if self.failure is not None:
+            call.finish(answers.not_loaded(self.failure))
+            return
         if call.seconds <= 0:
-            call.finish(_too_late("The deadline had passed when the request came."))
+            call.finish(answers.too_late("The deadline had passed when the request came."))
             return
         call.timer = asyncio.get_running_loop().call_later(call.seconds, self._expire, call)
         self._queue.append(call)
@@ -175,13 +162,15 @@ class Dispatcher:
         if link is None:
             self._queue.remove(call)
             call.finish(
-                _too_late(f"No slot became free within the {call.seconds:.3g} s that were left.")
+                answers.too_late(
+                    f"No slot became free within the {call.seconds:.3g} s that were left."
+                )
             )
             return
         link.state, link.call = "ending", None
         self._tell(wire.Note(wire.KILL, link.slot, link.pid))
         call.finish(
-            _too_late(
+            answers.too_late(
                 f"The prediction did not end within {call.seconds:.3g} s; its worker was stopped and is replaced. "
                 "Send fewer rows, or raise the endpoint's deadline."
             )
@@ -258,12 +247,17 @@ class Dispatcher:
         how, was = process.describe(link.status), link.state
         link.state = "ending"
         if not self.report:
-            self.failure = self.failure or link.failure or _died_loading(link.slot, how)
+            self._fail(link.failure or answers.died_loading(link.slot, how))
         elif was != "ending":
             self._count(link, how)
         if link.call is not None:
-            link.call.finish(_lost(link.slot, how))
+            link.call.finish(answers.lost(link.slot, how))
         self._changed()
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = self.failure or failure
+        while self._queue:
+            self._queue.popleft().finish(answers.not_loaded(self.failure))
 
     def _count(self, link: Link, how: str) -> None:
         loop = asyncio.get_running_loop()
@@ -275,22 +269,3 @@ class Dispatcher:
 
 def _ignore(answer: Answer) -> None:
     """Take the answer of a call whose client is gone."""
-
-
-def _too_late(message: str) -> Answer:
-    return Answer(504, error_body("DEADLINE_EXCEEDED", message))
-
-
-def _lost(slot: int, how: str) -> Answer:
-    message = (
-        f"The worker process of slot {slot} ended ({how}) while it computed this request; a new one is started. "
-        "The replica's log may say why."
-    )
-    return Answer(502, error_body("INTERNAL_ERROR", message))
-
-
-def _died_loading(slot: int, how: str) -> Failure:
-    cause = " Running out of memory is the usual cause." if how.endswith("SIGKILL") else ""
-    return Failure(
-        f"The worker process of slot {slot} ended ({how}) while it loaded the model.{cause}", ""
-    )

@@ -15,8 +15,9 @@ from typing import Any, Dict, List, Optional, Set
 from urllib.parse import parse_qs
 
 from . import http1, log, memory, process, wire
+from .answers import Answer
 from .connection import Connection
-from .dispatch import Answer, Call, Dispatcher
+from .dispatch import Call, Dispatcher
 
 MAX_BODY = 256 * 1024 * 1024
 # Time for connections that wait in the backlog, and for requests on their way, before the listening socket closes.
@@ -83,19 +84,16 @@ class Front:
         wire.tell(self._control, note)
 
     def _hear(self) -> None:
-        try:
-            note = wire.hear(self._control)
-        except BlockingIOError:
-            return
-        if note is None:
-            # The leader is gone. On Linux the kernel has already killed this process.
-            os._exit(1)
-        if note.kind == wire.ADD:
-            self._dispatcher.add(note)
-        elif note.kind == wire.DIED:
-            self._dispatcher.died(note)
-        elif note.kind == wire.DRAIN:
-            self.drain(0)
+        for note in wire.hear_all(self._control):
+            if note is None:
+                # The leader is gone. On Linux the kernel has already killed this process.
+                os._exit(1)
+            elif note.kind == wire.ADD:
+                self._dispatcher.add(note)
+            elif note.kind == wire.DIED:
+                self._dispatcher.died(note)
+            elif note.kind == wire.DRAIN:
+                self.drain(0)
 
     def drain(self, code: int) -> None:
         """Stop accepting, finish what has come, then end with ``code``."""
@@ -151,15 +149,6 @@ class Front:
         connection.reply(status, http1.error_body(code, message))
 
     def _invocations(self, connection: Connection, request: http1.Request, query: str) -> None:
-        failure = self._dispatcher.failure
-        if failure is not None:
-            self._refuse(
-                connection,
-                503,
-                "TEMPORARILY_UNAVAILABLE",
-                f"The model is not loaded: {failure.message}",
-            )
-            return
         try:
             seconds = self._seconds_left(request.headers.get("x-serving-deadline"))
         except ValueError:

@@ -63,6 +63,11 @@ class Parser:
         self._buffer += data
 
     @property
+    def idle(self) -> bool:
+        """True when no part of a request has come."""
+        return self._head is None and not self._buffer
+
+    @property
     def pending(self) -> int:
         """Bytes that wait to be parsed."""
         return len(self._buffer)

@@ -7,10 +7,14 @@ import os
 import random
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import Optional
 
+from . import log
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_PR_SET_NAME = 15
 
 # What is sent to a whole group or by Ctrl-C, and must not end a process that its leader drains.
 GENTLE = (signal.SIGTERM, signal.SIGINT)
@@ -35,6 +39,34 @@ def start_ticks(pid: int) -> Optional[int]:
     except OSError:
         return None
     return int(text.rpartition(")")[2].split()[19])
+
+
+def fork() -> int:
+    """``os.fork`` without the warning about threads of native libraries, which are known and idle (see preload)."""
+    log.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def lead_group() -> None:
+    """Become the leader of a process group, so that what a model starts can be ended with it."""
+    os.setpgid(0, 0)
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL to a child and to the process group that it leads, as far as they are there."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def name(text: str) -> None:
+    """Name this process for ``ps`` and ``top`` (Linux; 15 characters)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, text.encode()[:15], 0, 0, 0)
 
 
 def _do_nothing(number: int, frame: Optional[FrameType]) -> None:

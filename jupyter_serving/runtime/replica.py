@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import heapq
-import json
 import os
 import selectors
 import signal
@@ -17,18 +16,15 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from . import front, log, preload, process, wire, worker
+from . import front, log, preload, process, starting, wire, worker
 from .crashes import Crashes
 
 DEFAULT_GRACE = 30.0
 # How long a replica whose model failed to load stays, for someone to ask why.
 FAILURE_STAYS = 30.0
+# Until a fork that the system refused is tried again.
+RETRY = 1.0
 FRONT_LOST = 5
-BROKEN = 70
-_LAUNCH = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from importlib import import_module; "
-    "sys.exit(import_module(sys.argv[2]).main(sys.argv[3:]))"
-)
 
 
 class Child(NamedTuple):
@@ -63,7 +59,7 @@ class Leader:
 
     @property
     def _forks(self) -> bool:
-        return str(self._spec.get("start") or _default_start()) == "fork"
+        return str(self._spec.get("start") or starting.default()) == "fork"
 
     def run(self) -> int:
         """Lead until drained or failed; returns the exit code."""
@@ -108,16 +104,16 @@ class Leader:
     # Children
 
     def _start_front(self) -> None:
-        descriptors = (self._listener.fileno(), self._front_control.fileno())
+        kept = (self._listener, self._front_control)
         pid = self._start(
-            lambda: front.run(self._spec, self._listener, self._front_control),
-            ["front", *map(str, descriptors)],
-            descriptors,
-            (self._listener, self._front_control),
+            "front",
+            lambda: front.run(self._spec, *kept),
+            ["front", *(str(sock.fileno()) for sock in kept)],
+            kept,
         )
         self._children[pid] = Child(pid, 0)
-        self._listener.close()
-        self._front_control.close()
+        for sock in kept:
+            sock.close()
 
     def _start_workers(self) -> None:
         for slot in range(1, int(self._spec["slots"]) + 1):
@@ -126,42 +122,28 @@ class Leader:
     def _start_worker(self, slot: int) -> None:
         ours, theirs = socket.socketpair()
         born = self._born + self._preloaded if self.phase == "loading" else time.monotonic()
-        pid = self._start(
-            lambda: worker.run(self._spec, slot, theirs, self._before, born, self._preloaded),
-            ["worker", str(theirs.fileno()), str(slot), repr(born)],
-            (theirs.fileno(),),
-            (theirs,),
-        )
-        self._children[pid] = Child(pid, slot)
-        theirs.close()
-        # The front's end travels to the front; a front that is gone is noticed when it is reaped.
-        wire.tell(self._control, wire.Note(wire.ADD, slot, pid, fd=ours.fileno()))
-        ours.close()
+        with ours, theirs:
+            pid = self._start(
+                f"worker {slot}",
+                lambda: worker.run(self._spec, slot, theirs, self._before, born, self._preloaded),
+                ["worker", str(theirs.fileno()), str(slot), repr(born)],
+                (theirs,),
+            )
+            self._children[pid] = Child(pid, slot)
+            # The front's end travels to the front; a front that is gone is noticed when it is reaped.
+            wire.tell(self._control, wire.Note(wire.ADD, slot, pid, fd=ours.fileno()))
 
     def _start(
         self,
+        name: str,
         main: Callable[[], int],
         arguments: List[str],
-        descriptors: Tuple[int, ...],
         kept: Tuple[socket.socket, ...],
     ) -> int:
+        if self._forks:
+            return starting.forked(name, main, lambda: self._let_go(kept))
         log.flush()
-        if not self._forks:
-            return self._launch(arguments, descriptors)
-        leader = os.getpid()
-        pid = os.fork()
-        if pid:
-            return pid
-        code = BROKEN
-        try:
-            self._let_go(kept)
-            process.die_with_parent(leader)
-            code = main()
-        except BaseException:
-            log.say_traceback(arguments[0], "unexpected end")
-        finally:
-            log.flush()
-            os._exit(code)
+        return starting.launched(self._spec, arguments, tuple(sock.fileno() for sock in kept))
 
     def _let_go(self, kept: Tuple[socket.socket, ...]) -> None:
         process.forget_signals()
@@ -171,19 +153,6 @@ class Leader:
         for sock in (self._listener, self._control, self._front_control):
             if sock not in kept:
                 sock.close()
-
-    def _launch(self, arguments: List[str], descriptors: Tuple[int, ...]) -> int:
-        package = __package__ or "serving_runtime"
-        here = os.path.dirname(os.path.abspath(__file__))
-        parent = here
-        for _ in package.split("."):
-            parent = os.path.dirname(parent)
-        spec = {name: value for name, value in self._spec.items() if name != "environ"}
-        argv = [sys.executable, "-c", _LAUNCH, parent, f"{package}.__main__", *arguments]
-        argv += ["--leader", str(os.getpid()), "--spec", json.dumps(spec)]
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, True)
-        return os.posix_spawn(sys.executable, argv, dict(os.environ))
 
     # Events
 
@@ -195,6 +164,8 @@ class Leader:
             self._limit = time.monotonic() + float(self._spec.get("grace") or DEFAULT_GRACE)
             wire.tell(self._control, wire.Note(wire.DRAIN))
         if signal.SIGCHLD in numbers:
+            # What the front said before a death counts as before it.
+            self._hear()
             self._reap()
 
     def _reap(self) -> None:
@@ -210,6 +181,7 @@ class Leader:
                 continue
             status = os.waitstatus_to_exitcode(raw)
             if child.slot:
+                process.kill_group(pid)  # what the model started and left behind
                 self._worker_died(child, status)
             else:
                 self._front_died(status)
@@ -234,7 +206,10 @@ class Leader:
                 f"worker {child.slot} (pid {child.pid}) ended before the replica was ready: {how}",
             )
             if self.phase == "loading":
-                self.phase, self._limit = "failed", time.monotonic() + FAILURE_STAYS
+                self.phase, self._limit = (
+                    "failed",
+                    time.monotonic() + float(self._spec.get("failure_stays") or FAILURE_STAYS),
+                )
             return
         if not told:
             self._crashes.died(time.monotonic())
@@ -246,17 +221,17 @@ class Leader:
         heapq.heappush(self._restarts, (time.monotonic() + delay, child.slot))
 
     def _hear(self) -> None:
-        note = wire.hear(self._control)
-        if note is None:
-            self._selector.unregister(self._control)
-            return
-        if note.kind == wire.READY and self.phase == "loading":
-            self.phase = "serving"
-        elif note.kind == wire.SUCCESS:
-            self._crashes.succeeded()
-        elif note.kind == wire.KILL and note.pid in self._children:
-            self._told.add(note.pid)
-            os.kill(note.pid, signal.SIGKILL)
+        for note in wire.hear_all(self._control):
+            if note is None:
+                if self._control in self._selector.get_map():
+                    self._selector.unregister(self._control)
+            elif note.kind == wire.READY and self.phase == "loading":
+                self.phase = "serving"
+            elif note.kind == wire.SUCCESS:
+                self._crashes.succeeded()
+            elif note.kind == wire.KILL and note.pid in self._children:
+                self._told.add(note.pid)
+                process.kill_group(note.pid)
 
     def _patience(self) -> Optional[float]:
         times = [self._restarts[0][0]] if self._restarts else []
@@ -267,17 +242,20 @@ class Leader:
     def _run_due(self) -> None:
         now = time.monotonic()
         while self._restarts and self._restarts[0][0] <= now and self._code is None:
-            self._start_worker(heapq.heappop(self._restarts)[1])
+            slot = heapq.heappop(self._restarts)[1]
+            try:
+                self._start_worker(slot)
+            except OSError as error:
+                log.say(
+                    "leader", f"worker {slot} cannot be started: {error}; next try in {RETRY:.0f} s"
+                )
+                heapq.heappush(self._restarts, (now + RETRY, slot))
         if self._limit is not None and self._limit <= now and self._code is None:
             self._code = 0 if self.phase == "draining" else front.LOAD_FAILED
 
     def _end(self) -> None:
         for child in self._children.values():
-            os.kill(child.pid, signal.SIGKILL)
+            process.kill_group(child.pid)
         for child in self._children.values():
             os.waitpid(child.pid, 0)
         log.say("leader", f"ended with exit code {self._code}")
-
-
-def _default_start() -> str:
-    return "exec" if sys.platform == "darwin" else "fork"

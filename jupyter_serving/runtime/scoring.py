@@ -111,11 +111,9 @@ class Scorer:
             fields: Dict[str, Any] = json.loads(error.serialize_as_json())  # type: ignore[attr-defined]
             status = int(error.get_http_status_code())  # type: ignore[attr-defined]
         else:
-            fields = {
-                "error_code": "BAD_REQUEST",
-                "message": self._story(error),
-                "stack_trace": _trace(error),
-            }
+            fields = {"error_code": "BAD_REQUEST", "message": self._story(error)}
+            if self._model.outcome != "unasked":  # a traceback of MLflow's parsing helps nobody
+                fields["stack_trace"] = _trace(error)
             status = 400
         cause = self._model.error
         if cause is not None and not isinstance(cause, self._known) and cause is not error:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import address, log, replica
+from . import address, log, process, replica
 
 LOCK_TAKEN = 4
 # Fields of a spec that a zygote needs, with their types.
@@ -32,11 +32,13 @@ def lead(spec: Dict[str, Any], listener: socket.socket, born: float) -> int:
         os.setsid()
     except PermissionError:
         pass  # already the leader of its group, as in a container
+    process.name("leader")
     if spec.get("log"):
         _redirect(spec["log"])
     log.line_buffered()
     lock = _take_lock(spec.get("lock"))
     if lock is None:
+        address.remove(spec["socket"])
         log.say("leader", f"another process of replica {spec['id']} holds {spec['lock']}")
         return LOCK_TAKEN
     _become(spec.get("environ"))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 Frame = Tuple[Dict[str, Any], bytes]
 
 _HEAD = struct.Struct(">IQ")
 _NOTE = struct.Struct(">BIIi")
+_FD = struct.Struct("@i")
 
 # leader -> front
 ADD = 1  # a worker of ``slot``, with its socket
@@ -104,19 +105,37 @@ def tell(sock: socket.socket, note: Note) -> bool:
     return True
 
 
-def hear(sock: socket.socket) -> Optional[Note]:
+def hear_all(sock: socket.socket) -> Iterator[Optional[Note]]:
+    """The notes that have come; the last one is None when the other side is gone."""
+    while True:
+        try:
+            note = hear(sock, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        yield note
+        if note is None:
+            return
+
+
+def hear(sock: socket.socket, flags: int = 0) -> Optional[Note]:
     """Receive one note; None when the other side is gone.
 
     Each note is sent in one piece and read with exactly its size, so that a descriptor never parts from its note.
 
     Raises:
-        BlockingIOError: nothing is there (on a non-blocking socket).
+        BlockingIOError: nothing is there, and ``flags`` say not to wait.
     """
     try:
-        data, fds, _, _ = socket.recv_fds(sock, _NOTE.size, 1)
+        # socket.recv_fds takes flags and forgets them
+        data, ancillary, _, _ = sock.recvmsg(_NOTE.size, socket.CMSG_LEN(_FD.size), flags)
     except ConnectionError:
         return None
     if len(data) < _NOTE.size:
         return None
     kind, slot, pid, status = _NOTE.unpack(data)
-    return Note(kind, slot, pid, status, fds[0] if fds else None)
+    rights = [
+        content
+        for level, content_type, content in ancillary
+        if (level, content_type) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+    ]
+    return Note(kind, slot, pid, status, _FD.unpack(rights[0])[0] if rights else None)

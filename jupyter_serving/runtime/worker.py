@@ -65,7 +65,7 @@ class Worker:
         if scored.status != 200:
             log.say(
                 self._name,
-                f"answered {scored.status}: {scored.body[:2000].decode('utf-8', 'replace')}",
+                f"answered {scored.status}: {scored.body[:500].decode('utf-8', 'replace')}",
             )
         log.flush()
         head = {
@@ -77,7 +77,7 @@ class Worker:
         return wire.pack(head, scored.body)
 
     def _start(self) -> Scorer:
-        threads = int(self._spec.get("cpu_share") or 1)
+        threads = max(1, int(self._spec.get("cpu_share") or 1))
         for name in _THREAD_VARIABLES:
             os.environ.setdefault(name, str(threads))
         process.reseed()
@@ -145,4 +145,5 @@ def run(
 ) -> int:
     """Be a worker process; returns its exit code."""
     process.ignore(*process.GENTLE)
+    process.lead_group()
     return Worker(spec, slot, before, born, imported).run(sock)

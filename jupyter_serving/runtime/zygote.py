@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional
 
-from . import address, log, preload, process, replica, session
+from . import address, log, preload, process, session, starting
 from .fingerprint import fingerprint
 from .lessons import School
 from .lines import Lines
@@ -199,14 +199,13 @@ class Zygote:
         self._tell(client, {"event": "spawned", **child._asdict(), "socket": spec["socket"]})
 
     def _fork(self, main: Callable[[], int]) -> int:
-        log.flush()
-        pid = os.fork()
+        pid = process.fork()
         if not pid:
             self._be_child(main)
         return pid
 
     def _be_child(self, main: Callable[[], int]) -> NoReturn:
-        code = replica.BROKEN
+        code = starting.BROKEN
         try:
             process.forget_signals()
             self._selector.close()

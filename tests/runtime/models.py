@@ -41,6 +41,26 @@ PYFUNCS = {
         "while not os.path.exists(os.environ['GO']): time.sleep(0.005)",
         "return [1]",
     ),
+    "load_waits_then_raises": (
+        "import os, time",
+        """
+        while not os.path.exists(os.environ['GO']):
+            time.sleep(0.005)
+        raise MemoryError('too large')
+""",
+        "return [1]",
+    ),
+    # leaves a process of its own behind, then never ends
+    "spawns_and_hangs": (
+        "import subprocess, time",
+        "pass",
+        """
+        child = subprocess.Popen(["sleep", "600"])
+        with open(model_input.iloc[0]["begun"], "w") as file:
+            file.write(str(child.pid))
+        time.sleep(600)
+""",
+    ),
     "raises": ("", "pass", "return [float(x) for x in model_input['x']]"),
     "exits": ("import sys", "pass", "sys.exit(7)"),
     "dies": (

@@ -316,6 +316,61 @@ def test_ready_waits_for_the_load_and_tells_when_it_gives_up(spawn: Spawner, sho
     assert invoked.reply().json == {"predictions": [1]}
 
 
+def test_a_request_that_came_before_the_load_failed_is_answered(spawn: Spawner, short: Path):
+    go = short / "go"
+    environ = spawn.spec("double")["environ"] | {"GO": str(go)}
+    replica = spawn("load_waits_then_raises", ready=False, environ=environ)
+    waiting = ask_later(replica.address, "POST", "/invocations", DOUBLE)
+    eventually(lambda: replica.status()["queued"] == 1, "the request waits")
+    go.touch()
+    reply = waiting.reply()
+    assert (reply.status, reply.json["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert reply.json["message"] == "The model is not loaded: MemoryError: too large"
+    # the failure stays to be asked for
+    assert replica.ready().json["message"] == "MemoryError: too large"
+    assert replica.exit_status() == 3
+
+
+def test_a_failure_that_nobody_asks_for_ends_the_replica_too(spawn: Spawner):
+    replica = spawn("load_raises", ready=False, failure_stays=0.5)
+    assert replica.exit_status() == 3
+
+
+def test_what_a_model_started_ends_with_its_worker(spawn: Spawner, short: Path):
+    replica = spawn("spawns_and_hangs")
+    begun = short / "begun"
+    reply = replica.invoke(
+        {"dataframe_records": [{"begun": str(begun)}]}, x_serving_deadline=str(time.time() + 2)
+    )
+    assert reply.status == 504
+    pid = int(begun.read_text())
+    eventually(lambda: gone(pid), "the process that the model started has ended")
+
+
+def test_a_request_on_its_way_is_finished_when_the_replica_drains(spawn: Spawner):
+    replica = spawn("double")
+    http = replica.http()
+    http.connect()
+    http.sock.sendall(b"POST /invocations HTTP/1.1\r\ncontent-length: 38\r\n\r\n")
+    assert replica.http().ask("GET", "/health/live").status == 200  # the header has been read
+    os.kill(replica.pid, signal.SIGTERM)
+
+    def refused() -> bool:
+        try:
+            replica.status()
+        except OSError:
+            return True
+        return False
+
+    eventually(refused, "nothing new is accepted")
+    http.sock.sendall(b'{"dataframe_records":      [{"x": 2}]}')
+    received = http.sock.recv(10_000)
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in received
+    assert replica.exit_status() == 0
+    http.close()
+
+
 def test_sigterm_during_the_load_ends_at_once(spawn: Spawner, short: Path):
     environ = spawn.spec("load_waits")["environ"] | {"GO": str(short / "never")}
     replica = spawn("load_waits", ready=False, environ=environ)

@@ -46,6 +46,17 @@ def test_each_note_keeps_its_own_descriptor():
             os.close(writing)
 
 
+def test_hearing_what_has_come_never_waits():
+    left, right = socket.socketpair()
+    with right:
+        with left:
+            wire.tell(left, wire.Note(wire.READY))
+            wire.tell(left, wire.Note(wire.KILL, 1, 2))
+            heard = list(wire.hear_all(right))
+            assert heard == [wire.Note(wire.READY), wire.Note(wire.KILL, 1, 2)]
+        assert list(wire.hear_all(right)) == [None]
+
+
 def test_telling_a_dead_peer_is_false_and_hearing_it_is_none():
     left, right = socket.socketpair()
     right.close()
