@@ -230,11 +230,15 @@ class Client:
         if served_entity:
             path += f"/served-models/{quote(served_entity, safe='')}"
         begun = time.perf_counter()
-        answer = self._gateway().request(
-            "POST", f"{path}/invocations", body, content_type=content_type, timeout=timeout
-        )
+        try:
+            answer = self._gateway().request(
+                "POST", f"{path}/invocations", body, content_type=content_type, timeout=timeout
+            )
+        except ServingError as error:
+            error.message = payload.reason(error.message)
+            raise
         timing = payload.server_timing(answer.headers.get("server-timing", ""))
-        timing["total"] = (time.perf_counter() - begun) * 1000
+        timing["total"] = round((time.perf_counter() - begun) * 1000, 3)
         content = answer.json()
         return Predictions(
             endpoint=name,

@@ -9,6 +9,7 @@ import base64
 import datetime
 import decimal
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
@@ -110,6 +111,27 @@ def _plain(value: Any) -> Any:
         if callable(getattr(value, name, None)):
             return getattr(value, name)()
     raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+# MLflow repeats the whole input, up to twice, in front of what is wrong with it.
+_ECHOES = (
+    re.compile(
+        r"\AFailed to predict data '.*'\. \nError: Failed to enforce schema of data '.*' "
+        r"with schema '\[?(?P<inputs>.*?)\]?'\. Error: (?P<why>.+)\Z",
+        re.DOTALL,
+    ),
+    re.compile(r"\AFailed to predict data '.*'\. \nError: (?P<why>.+)\Z", re.DOTALL),
+)
+
+
+def reason(message: str) -> str:
+    """What is wrong with a request, from an answer that may hold the input it is about; else the message itself."""
+    found = next((m for echo in _ECHOES if (m := echo.match(message))), None)
+    if found is None:
+        return message
+    why, inputs = found["why"].strip(), found.groupdict().get("inputs")
+    end = "" if why.endswith((".", "!", "?")) else "."
+    return f"{why}{end}" + (f" The model's inputs are {inputs}." if inputs else "")
 
 
 def server_timing(header: str) -> dict[str, float]:

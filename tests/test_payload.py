@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_serving.errors import InvalidParameter
-from jupyter_serving.payload import Predictions, encode, server_timing
+from jupyter_serving.payload import Predictions, encode, reason, server_timing
 
 
 def sent(data: Any, **options: Any) -> Any:
@@ -99,6 +99,27 @@ def test_server_timing_is_read_and_foreign_entries_are_left() -> None:
     header = 'queue;dur=1.5, cold;dur=0, cache;desc="x", predict;dur=2;desc=y, odd;dur=z'
     assert server_timing(header) == {"queue": 1.5, "cold": 0.0, "predict": 2.0}
     assert server_timing("") == {}
+
+
+ROWS = "   sepal  petal\n0    5.1    1.4\n1  it's '. \nError: 2"
+SCHEMA = "['sepal': double (required), 'petal': double (required)]"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            f"Failed to predict data '{ROWS}'. \nError: Failed to enforce schema of data '{ROWS}' "
+            f"with schema '{SCHEMA}'. Error: Model is missing inputs ['petal'].",
+            "Model is missing inputs ['petal']. The model's inputs are "
+            "'sepal': double (required), 'petal': double (required).",
+        ),
+        (f"Failed to predict data '{ROWS}'. \nError: negative values", "negative values."),
+        ("The endpoint is stopped.", "The endpoint is stopped."),
+    ],
+)
+def test_the_reason_of_a_refusal_comes_without_the_data(message: str, expected: str) -> None:
+    assert reason(message) == expected
 
 
 def test_predictions_align_with_what_was_sent() -> None:

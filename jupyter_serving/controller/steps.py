@@ -117,6 +117,8 @@ class Steps:
                 ready = await self._bring_up(endpoint, record)
         except (ServingError, TimeoutError) as error:
             raise await self._start_failed(endpoint, record, error) from error
+        finally:
+            self._journal.progress.pop(endpoint.id, None)
         # Only a replica that is still wanted may become ready: it may have been given up meanwhile.
         current = self._store.replicas[record.id]
         start = _waterfall(current, ready, decided, self._clock())
