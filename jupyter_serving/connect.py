@@ -62,6 +62,7 @@ class Server:
             f"Jupyter at {self.url}",
             prefix=urlsplit(self.url).path.rstrip("/"),
             headers={"Authorization": f"token {self.token}"} if self.token else {},
+            remedy="Is Jupyter running at this address?",
         )
 
 

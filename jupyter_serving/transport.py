@@ -24,6 +24,7 @@ CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
 IDLE_KEPT = 8
 JSON_TYPE = "application/json"
+PAGE_HINT = "Is this Jupyter's address with its base URL, and is jupyter-serving enabled there?"
 Body = bytes | Iterable[bytes] | None
 
 
@@ -96,6 +97,7 @@ class Transport:
         what: the service as a person knows it, for error messages.
         prefix: path in front of every request's path, without a slash at its end.
         headers: sent with every request (the credential).
+        remedy: the next step where nobody listens.
         patience: how long a refused connection is tried again, in seconds (a restart takes about one).
     """
 
@@ -103,6 +105,7 @@ class Transport:
     what: str
     prefix: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    remedy: str = "`jupyter serving start` starts it; `jupyter serving doctor` tells what is wrong."
     patience: float = PATIENCE_SECONDS
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -194,7 +197,7 @@ class Transport:
     def _down(self, error: OSError) -> ControllerDown:
         return ControllerDown(
             f"{self.what} cannot be reached: {error.strerror or error}.",
-            hint="`jupyter serving start` starts it; `jupyter serving doctor` tells what is wrong.",
+            hint=self.remedy,
         )
 
     def _take(self) -> http.client.HTTPConnection | None:
@@ -220,15 +223,18 @@ class Transport:
 
 def refusal(answer: Answer) -> ServingError:
     """The error that an answer of 400 or above describes; ``retry_after`` is filled in from its header."""
+    hint = ""
     try:
         body = json.loads(answer.body)
     except ValueError:
         text = answer.body.decode("utf-8", "replace").strip()
-        html = "html" in answer.headers.get("content-type", "")
-        body = f"The server answered {answer.status}." if html or not text else text[:500]
+        page = "html" in answer.headers.get("content-type", "")
+        body = f"The server answered {answer.status}." if page or not text else text[:500]
+        hint = PAGE_HINT if page else ""
     if isinstance(body, dict) and "message" not in body and "error" in body:
         body = {"error_code": body.get("error_code", ""), "message": str(body["error"])}
     error = from_wire(answer.status, body)
+    error.hint = hint
     try:
         error.retry_after = float(answer.headers["retry-after"])
     except (KeyError, ValueError):

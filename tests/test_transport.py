@@ -19,7 +19,7 @@ from jupyter_serving.errors import (
     Overloaded,
     Unavailable,
 )
-from jupyter_serving.transport import Answer, Transport, open_unix, open_url, refusal
+from jupyter_serving.transport import PAGE_HINT, Answer, Transport, open_unix, open_url, refusal
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-One: 1\r\n\r\n{}"
 
@@ -218,7 +218,11 @@ def test_a_refusal_is_the_exception_that_the_server_raised() -> None:
 @pytest.mark.parametrize(
     ("body", "headers", "text"),
     [
-        (b"<html>login</html>", {"content_type": "text/html"}, "The server answered 403."),
+        (
+            b"<html>login</html>",
+            {"content_type": "text/html"},
+            f"The server answered 403. {PAGE_HINT}",
+        ),
         (b"plain words", {}, "plain words"),
         (b"", {}, "The server answered 403."),
         (b'{"error": "no"}', {}, "no"),
