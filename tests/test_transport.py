@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -137,6 +138,8 @@ def test_a_connection_that_the_server_closed_is_not_used(tmp_path: Path) -> None
     with serving(tmp_path, hangs_up_after_one) as (server, transport):
         for _ in range(3):
             transport.request("POST", "/x", b"{}")
+            # The end of the connection has arrived here before the next request.
+            assert select.select([transport._idle[0].sock], [], [], 30)[0]
         assert (server.connections, len(server.requests)) == (3, 3)
 
 

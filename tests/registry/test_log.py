@@ -78,6 +78,7 @@ def test_an_open_run_gets_the_model(
     monkeypatch.chdir(tmp_path)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mine.db'}")
+    mlflow.set_experiment("Default")  # another test may have set one of another store
     try:
         with mlflow.start_run() as run:
             made = log(forest[0], name="mine", X=forest[1], **FAST)
