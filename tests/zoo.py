@@ -53,6 +53,18 @@ class RaisesInLoad(mlflow.pyfunc.PythonModel):
         return model_input
 
 
+class WaitsInLoad(mlflow.pyfunc.PythonModel):
+    """Is not loaded before the file exists that $GATE names."""
+
+    def load_context(self, context: Any) -> None:
+        gate = os.environ.get("GATE")
+        while gate and not os.path.exists(gate):
+            time.sleep(0.01)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        return model_input["x"].tolist()
+
+
 # The servers cannot import this module: its classes travel in the pickle.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -106,6 +118,10 @@ class Zoo:
         """A pyfunc that cannot be loaded."""
         return self._pyfunc("raises-in-load", RaisesInLoad())
 
+    def waits_in_load(self) -> str:
+        """A pyfunc whose load waits for the file that $GATE names."""
+        return self._pyfunc("waits-in-load", WaitsInLoad())
+
     def unsigned(self) -> str:
         """A model without a signature."""
         _, model = self.iris
@@ -152,10 +168,14 @@ class Zoo:
             mlflow.set_tracking_uri(self.uri)
             try:
                 client = mlflow.MlflowClient(self.uri)
-                if client.get_experiment_by_name("zoo") is None:
-                    client.create_experiment("zoo", artifact_location=str(self.artifacts))
-                mlflow.set_experiment("zoo")
-                with mlflow.start_run():
+                known = client.get_experiment_by_name("zoo")
+                experiment = (
+                    known.experiment_id
+                    if known
+                    else client.create_experiment("zoo", artifact_location=str(self.artifacts))
+                )
+                # Not set_experiment: it would stay set for every later test.
+                with mlflow.start_run(experiment_id=experiment):
                     info = log()
                 self._known[name] = f"models:/{name}/{info.registered_model_version}"
             finally:
