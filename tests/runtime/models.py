@@ -28,6 +28,7 @@ PYFUNCS = {
         "pass",
         """
         begun, go = model_input.iloc[0]["begun"], model_input.iloc[0]["go"]
+        print("waiting for", go)
         open(begun, "w").close()
         while not os.path.exists(go):
             time.sleep(0.005)
@@ -50,14 +51,16 @@ PYFUNCS = {
 """,
         "return [1]",
     ),
-    # leaves a process of its own behind, then never ends
-    "spawns_and_hangs": (
-        "import subprocess, time",
+    # starts a process of its own, then never ends or dies
+    "spawns": (
+        "import os, subprocess, time",
         "pass",
         """
         child = subprocess.Popen(["sleep", "600"])
         with open(model_input.iloc[0]["begun"], "w") as file:
             file.write(str(child.pid))
+        if model_input.iloc[0]["die"]:
+            os._exit(5)
         time.sleep(600)
 """,
     ),

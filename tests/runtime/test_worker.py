@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from .conftest import Spawner
-from .harness import eventually
+from .harness import ask_later, eventually
 
 ROW = {"dataframe_records": [{"x": 1}]}
 
@@ -14,6 +14,17 @@ def test_print_reaches_the_log_before_the_answer(spawn: Spawner):
     assert replica.invoke(ROW).status == 200
     assert "predicting 1\n" in replica.log()
     assert (Path(replica.spec["log"]).stat().st_mode & 0o777) == 0o600
+
+
+def test_print_reaches_the_log_during_a_prediction(spawn: Spawner, short: Path):
+    replica = spawn("waits")
+    begun, go = short / "begun", short / "go"
+    body = {"dataframe_records": [{"begun": str(begun), "go": str(go)}]}
+    running = ask_later(replica.address, "POST", "/invocations", body)
+    eventually(begun.exists, "the prediction has begun")
+    assert f"waiting for {go}\n" in replica.log()
+    go.touch()
+    assert running.reply().status == 200
 
 
 def test_the_environment_is_the_one_of_the_spec_and_no_other(spawn: Spawner):

@@ -13,6 +13,12 @@ import pytest
 from .conftest import Spawner
 from .harness import PATIENCE, Peer, eventually, gone, start_zygote
 
+HARM = [
+    "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "raise RuntimeError('not here')",
+    "raise SystemExit(1)",
+]
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -164,15 +170,7 @@ def test_a_damaged_list_of_learned_modules_is_begun_anew(start: Start, short: Pa
     peer.close()
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
-        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-        "raise RuntimeError('not here')",
-        "raise SystemExit(1)",
-    ],
-)
+@pytest.mark.parametrize("harm", HARM)
 def test_a_module_that_would_harm_forks_is_not_learned(
     start: Start, short: Path, harm: str, package_parent: Path
 ):
@@ -186,6 +184,20 @@ def test_a_module_that_would_harm_forks_is_not_learned(
     assert late.hello["threads"] == peer.hello["threads"]
     for connection in (peer, late):
         connection.close()
+
+
+def test_a_package_is_learned_whole_or_not(start: Start, short: Path, package_parent: Path):
+    package = package_parent / "mixed"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "threads.py").write_text(HARM[0])
+    start("--preload", str(short / "learned.json"))
+    peer = Peer(short / "z.sock")
+    peer.send({"op": "preload", "modules": ["mixed", "mixed.threads", "mixed.more", "wave"]})
+    assert peer.expect("preloaded")["count"] == 1
+    assert json.loads((short / "learned.json").read_text()) == ["wave"]
+    assert "mixed is not learned: mixed.threads" in (short / "z.log").read_text()
+    peer.close()
 
 
 def test_replicas_answer_on_when_the_zygote_is_killed(start: Start, short: Path, models: Path):
