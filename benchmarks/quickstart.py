@@ -43,7 +43,7 @@ def main() -> int:
     results = [run() for _ in range(RUNS)]
 
     def median(key: str) -> float:
-        return statistics.median(r[key] for r in results)
+        return float(statistics.median(r[key] for r in results))
 
     equal = sum(not r["predictions_equal"] for r in results)
     bars = [
