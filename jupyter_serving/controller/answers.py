@@ -12,6 +12,7 @@ from typing import Any
 from ..api import EndpointDetailed, EndpointSummary, Event, Start
 from ..errors import NotFound
 from ..places import Places
+from ..settings import Settings
 from ..version import version
 from . import view
 from .endpoints import Endpoints
@@ -35,10 +36,11 @@ class Answers:
         link: GatewayLink,
         endpoints: Endpoints,
         places: Places,
+        settings: Settings,
     ) -> None:
         self._store, self._journal, self._scaling = store, journal, scaling
         self._reconciler, self._link, self._endpoints = reconciler, link, endpoints
-        self._places = places
+        self._places, self._settings = places, settings
         self._started = int(time.time() * 1000)
         self.cold_starts: dict[str, float] = {}
 
@@ -72,6 +74,7 @@ class Answers:
             progress=self._journal.progress.get(endpoint.id, ""),
             last_cold_start=self.cold_starts.get(endpoint.id),
             base_url=self.gateway_url,
+            default_idle=self._settings.scale_to_zero_seconds,
             now=time.time(),
         )
 

@@ -59,7 +59,14 @@ class Controller:
             store, self.journal, self.models, self.reconciler.queue.add, lambda: self._gpus
         )
         self.answers = Answers(
-            store, self.journal, self.scaling, self.reconciler, self.link, self.endpoints, places
+            store,
+            self.journal,
+            self.scaling,
+            self.reconciler,
+            self.link,
+            self.endpoints,
+            places,
+            settings,
         )
         self.keep_replicas = False
         self._leaving = False

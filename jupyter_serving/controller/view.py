@@ -30,7 +30,8 @@ from .scaling import Entity
 class Facts:
     """What an answer about one endpoint is made of.
 
-    ``figures`` are the live entities of the active config; ``base_url`` is the gateway's, without a slash at its end.
+    ``figures`` are the live entities of the active config; ``base_url`` is the gateway's, without a slash at its end;
+    ``default_idle`` are the seconds before zero of entities that do not say.
     """
 
     endpoint: EndpointRecord
@@ -42,6 +43,7 @@ class Facts:
     progress: str
     last_cold_start: float | None
     base_url: str
+    default_idle: float
     now: float
 
 
@@ -159,6 +161,7 @@ def _entity(facts: Facts, config: ConfigRecord, entity: EntityRecord) -> ServedE
         | {
             "workload_size": size,
             "workload_type": entity.spec.workload_type or "CPU",
+            "scale_to_zero_seconds": _idle(facts, entity),
             "model_digest": entity.digest or None,
             "burst_scaling_enabled": None,
             "state": _state(facts, config, entity),
@@ -166,6 +169,14 @@ def _entity(facts: Facts, config: ConfigRecord, entity: EntityRecord) -> ServedE
             "creation_timestamp": entity.created,
         }
     )
+
+
+def _idle(facts: Facts, entity: EntityRecord) -> float | None:
+    """Idle seconds before zero; None where it never goes there."""
+    if not entity.spec.scale_to_zero_enabled:
+        return None
+    own = entity.spec.scale_to_zero_seconds
+    return facts.default_idle if own is None else own
 
 
 def _model(facts: Facts, config: ConfigRecord, entity: EntityRecord) -> dict[str, Any]:
