@@ -10,7 +10,7 @@ from typing import Any
 
 from .api import Registry
 from .client import Client
-from .errors import ControllerDown, NotFound, RegistryUnreachable, ServingError, Unavailable
+from .errors import NotFound, RegistryUnreachable, ServingError
 from .handle import Endpoint
 from .registry import travel
 from .registry.reference import Kind, ModelReference
@@ -73,9 +73,7 @@ def deliver(
     stores = _stores(reference, registry, base)
     try:
         return client.deploy(name, travel.entity_of(reference, stores) | options.fields())
-    except ControllerDown:
-        raise
-    except (Unavailable, NotFound) as refused:
+    except (RegistryUnreachable, NotFound) as refused:
         # A path or file that the controller does not see may exist here.
         if isinstance(refused, NotFound) and reference.kind is not Kind.PATH:
             raise

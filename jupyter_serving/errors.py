@@ -3,6 +3,7 @@
     ServingError
     ├── InvalidParameter      400 INVALID_PARAMETER_VALUE   a field is malformed or contradicts another
     ├── BadRequest            400 BAD_REQUEST               the request cannot be served in this state
+    ├── RegistryUnreachable   400 INVALID_STATE             the model registry cannot be read from here
     ├── Unauthenticated       401 UNAUTHENTICATED           no or an unknown credential
     ├── PermissionDenied      403 PERMISSION_DENIED         known, but not allowed
     ├── NotFound              404 RESOURCE_DOES_NOT_EXIST   endpoint, served entity, model or version
@@ -15,13 +16,13 @@
     │   ├── StagingFailed     500                           a model's environment could not be made
     │   └── StartFailed       500                           a replica did not become ready
     ├── Unavailable           503 TEMPORARILY_UNAVAILABLE   nothing can serve it now
-    │   ├── ControllerDown    503                           no controller answers
-    │   └── RegistryUnreachable 503                         the model registry cannot be read from here
+    │   └── ControllerDown    503                           no controller answers
     └── DeadlineExceeded      504 DEADLINE_EXCEEDED         queue + cold start + compute took too long
 
 Codes and statuses are those that the Databricks SDK and MLflow's clients understand; both show only
 ``error_code`` and ``message`` to a person, so the next step is part of the message. 413, 415 and 422 are never
-used: those clients retry them.
+used: those clients retry them. They retry 429 and 503 for minutes and then tell of a time-out only, so these two are
+for what passes by itself.
 """
 
 from __future__ import annotations
@@ -62,6 +63,12 @@ class BadRequest(ServingError):
     """The request is well formed but cannot be served (stopped endpoint, body too large)."""
 
     code, status = "BAD_REQUEST", 400
+
+
+class RegistryUnreachable(ServingError):
+    """The model registry cannot be read from the controller (network, credentials, relative path)."""
+
+    code, status = "INVALID_STATE", 400
 
 
 class Unauthenticated(ServingError):
@@ -132,10 +139,6 @@ class Unavailable(ServingError):
 
 class ControllerDown(Unavailable):
     """No controller answers and none could be started."""
-
-
-class RegistryUnreachable(Unavailable):
-    """The model registry cannot be read from the controller (network, credentials, relative path)."""
 
 
 class DeadlineExceeded(ServingError):

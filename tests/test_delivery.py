@@ -12,7 +12,7 @@ from zoo import Zoo
 from jupyter_serving.api import Registry
 from jupyter_serving.client import Client
 from jupyter_serving.delivery import Options, deliver
-from jupyter_serving.errors import NotFound, RegistryUnreachable, Unavailable
+from jupyter_serving.errors import NotFound, RegistryUnreachable
 
 ONE = Options(min_concurrency=1, max_concurrency=1)
 
@@ -54,7 +54,7 @@ class CannotReadRegistries(Client):
 
     def deploy(self, name: str, entity: dict[str, Any], **fields: Any) -> Any:
         if "model_digest" not in entity:
-            raise Unavailable("the registry cannot be read from here")
+            raise RegistryUnreachable("the registry cannot be read from here")
         return super().deploy(name, entity, **fields)
 
 
