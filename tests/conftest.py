@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from services import Services
 from zoo import Zoo
 
 from jupyter_serving.places import DATA_DIR_VARIABLE
+
+# Time limits on examples are timing assertions; in CI the examples are the same in every run.
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("project")
 
 
 @pytest.fixture
