@@ -331,7 +331,7 @@ def test_a_registry_that_cannot_be_read_is_told_at_once(workspace: Workspace) ->
         "registry": {"tracking_uri": "sqlite:////nonexistent/mlflow.db"},
     }
     body = {"name": "x", "config": {"served_entities": [served]}}
-    with pytest.raises(BadRequest, match="no file /nonexistent/mlflow.db"):
+    with pytest.raises(BadRequest, match=r"no file /nonexistent/mlflow\.db"):
         raw(workspace, "/api/2.0/serving-endpoints", "POST", body=body)
 
 
