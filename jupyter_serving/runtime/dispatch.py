@@ -222,12 +222,16 @@ class Dispatcher:
         call.finish(Answer(header["status"], body, header["type"], header["ms"]))
 
     def lost(self, link: Link) -> None:
-        """A worker's socket closed. One that lives on cannot be used, so it is ended."""
-        if link.status is None:
-            if link.state != "ending":
-                self._tell(wire.Note(wire.KILL, link.slot, link.pid))
-        else:
+        """A worker's socket closed, mostly by its death, of which the leader will tell."""
+        if link.status is not None:
             self._bury(link)
+        elif link.state != "ending":
+            asyncio.get_running_loop().call_later(LAST_WORDS, self._end, link)
+
+    def _end(self, link: Link) -> None:
+        # One that lives on without its socket cannot be used.
+        if link.status is None:
+            self._tell(wire.Note(wire.KILL, link.slot, link.pid))
 
     def died(self, note: wire.Note) -> None:
         """The leader reaped a worker. What it said last may still wait in the socket."""

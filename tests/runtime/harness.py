@@ -181,7 +181,8 @@ class Peer:
 
 def environment(package_parent: Path) -> dict[str, str]:
     """Environment that lets an interpreter find the runtime's copy, with bytecode caching on."""
-    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    changing = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+    environ = {k: v for k, v in os.environ.items() if k not in changing}
     return environ | {"PYTHONPATH": str(package_parent)}
 
 

@@ -51,6 +51,17 @@ PYFUNCS = {
 """,
         "return [1]",
     ),
+    # closes every descriptor, its way to the front too
+    "closes": (
+        "import os, time",
+        "pass",
+        """
+        if model_input.iloc[0]["close"]:
+            os.closerange(3, 1000)
+            time.sleep(600)
+        return [os.getpid()]
+""",
+    ),
     # starts a process of its own, then never ends or dies
     "spawns": (
         "import os, subprocess, time",

@@ -90,6 +90,15 @@ def test_a_worker_that_dies_is_replaced_and_its_request_is_502(spawn: Spawner):
     assert "worker 1 (pid" in replica.log()
 
 
+def test_a_worker_that_closes_its_socket_and_lives_on_is_replaced(spawn: Spawner):
+    replica = spawn("closes")
+    before = worker_pids(replica)
+    assert replica.invoke({"dataframe_records": [{"close": True}]}).status == 502
+    reply = replica.invoke({"dataframe_records": [{"close": False}]})
+    assert reply.json["predictions"] == worker_pids(replica) != before
+    eventually(lambda: gone(before[0]), "the old worker has ended")
+
+
 def test_an_idle_worker_that_is_killed_is_replaced(spawn: Spawner):
     replica = spawn("double", slots=2)
     before = worker_pids(replica)
@@ -109,6 +118,8 @@ def test_a_crash_loop_makes_the_replica_unready_until_it_answers(spawn: Spawner)
     assert reply.status == 503
     assert "3 worker processes ended within 10 s" in reply.json["message"]
     assert "exit code 5" in reply.json["message"]
+    assert replica.log().count("the next one starts in 0.0 s") == 2
+    assert replica.log().count("the next one starts in 0.1 s") == 1
     # restarts go on, and an answer ends the loop
     assert replica.invoke({"dataframe_records": [{"die": False}]}).status == 200
     assert replica.ready(0).status == 200
