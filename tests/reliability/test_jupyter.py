@@ -24,7 +24,7 @@ from zoo import Zoo
 from jupyter_serving.client import Client
 from jupyter_serving.places import DATA_DIR_VARIABLE
 
-from .jupyter import BASE_URL, Jupyter, free_port
+from .jupyter import BASE_URL, Jupyter
 
 QUICK = {"dataframe_split": {"columns": ["x"], "data": [[0.0]]}}
 HELD = 50
