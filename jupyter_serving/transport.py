@@ -131,16 +131,26 @@ class Transport:
         sent = self.headers | (headers or {})
         if body is not None:
             sent |= {"Content-Type": content_type}
-        try:
-            answer = self._exchange(method, self.prefix + path, body, sent, timeout)
-        except ConnectionBroke:
-            # Reading again does no harm; anything else may have been carried out.
-            if method != "GET":
-                raise
-            answer = self._exchange(method, self.prefix + path, body, sent, timeout)
+        # Reading again does no harm; anything else may have been carried out.
+        exchange = self._again if method == "GET" else self._exchange
+        answer = exchange(method, self.prefix + path, body, sent, timeout)
         if answer.status >= 400:
             raise refusal(answer)
         return answer
+
+    def _again(
+        self, method: str, path: str, body: Body, headers: dict[str, str], timeout: float
+    ) -> Answer:
+        """Repeat an exchange that broke: at least once, and for as long as a dying service still takes connections."""
+        limit, first = self.clock() + self.patience, True
+        while True:
+            try:
+                return self._exchange(method, path, body, headers, timeout)
+            except ConnectionBroke:
+                if not first and self.clock() >= limit:
+                    raise
+            first = False
+            self.sleep(0.02)
 
     def _exchange(
         self, method: str, path: str, body: Body, headers: dict[str, str], timeout: float

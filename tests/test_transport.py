@@ -150,6 +150,16 @@ def test_a_request_that_may_have_run_is_not_sent_again(tmp_path: Path) -> None:
         assert len(server.requests) == 1
 
 
+def test_a_question_is_asked_again_while_the_service_dies(tmp_path: Path) -> None:
+    def dies_thrice(server: Server, connection: socket.socket) -> None:
+        (dies_in_the_answer if len(server.requests) < 3 else answers)(server, connection)
+
+    with serving(tmp_path, dies_thrice) as (server, transport):
+        transport.patience = 30.0
+        assert transport.request("GET", "/x").json() == {}
+        assert len(server.requests) == 4
+
+
 def test_a_late_answer_is_told(tmp_path: Path) -> None:
     with (
         serving(tmp_path, never_answers) as (_, transport),
