@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def census(places: Places) -> dict[int, str]:
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             environ = (entry / "environ").read_bytes().decode(errors="replace")
-            files = " ".join(os.readlink(f) for f in (entry / "fd").iterdir())
+            files = " ".join(_targets(entry / "fd"))
         except OSError:
             continue
         # Only what we start: not the test runner, a shell or Jupyter, which may name the directory too.
@@ -45,6 +45,15 @@ def census(places: Places) -> dict[int, str]:
         if ours and any(m in text for m in marks for text in (command, environ, files)):
             found[int(entry.name)] = command
     return found
+
+
+def _targets(folder: Path) -> Iterator[str]:
+    """What a process has open; a file that it closes meanwhile does not make it vanish."""
+    for link in folder.iterdir():
+        try:
+            yield os.readlink(link)
+        except OSError:
+            continue
 
 
 class Services:
