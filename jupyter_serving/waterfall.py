@@ -85,15 +85,16 @@ def _text(start: dict[str, Any]) -> str:
 
 def _html(start: dict[str, Any]) -> str:
     total = _total(start)
+    # A grid, not a table: JupyterLab lays tables out with columns of fixed width.
     rows = "".join(
-        f'<tr><td style="text-align: left; padding: 1px 12px 1px 0">{escape(label)}</td>'
-        f'<td style="text-align: right; padding: 1px 12px 1px 0">{seconds * 1000:.1f} ms</td>'
-        f'<td style="width: 100%; padding: 1px 0">{_bar(_share(begun, total), _share(seconds, total))}</td></tr>'
+        f'<span>{escape(label)}</span><span style="text-align: right">{seconds * 1000:.1f} ms</span>'
+        f"{_bar(_share(begun, total), _share(seconds, total))}"
         for label, begun, seconds in steps(start)
     )
+    grid = "display: grid; grid-template-columns: max-content max-content 1fr; gap: 2px 12px"
     return (
         f'<div style="max-width: 720px; margin-bottom: 8px"><strong>{escape(_title(start))}</strong>'
-        f'<table style="width: 100%; margin-top: 4px"><tbody>{rows}</tbody></table></div>'
+        f'<div style="{grid}; align-items: center; margin-top: 4px">{rows}</div></div>'
     )
 
 

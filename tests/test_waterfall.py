@@ -36,7 +36,7 @@ def test_the_text_shows_a_bar_for_each_phase() -> None:
     assert load.index("█") > lines[1].index("█")
 
 
-def test_the_html_is_a_table_with_bars_in_place() -> None:
+def test_the_html_has_bars_in_place() -> None:
     html = Starts([WAKE])._repr_mimebundle_()["text/html"]
     assert "cold start in 0.40 s" in html
     assert re.search(r"margin-left: 25\.00%; width: 50\.00%", html)
