@@ -85,11 +85,15 @@ class Answers:
         return await asyncio.to_thread(self._journal.read_service, endpoint.id, entity)
 
     async def build_log(self, name: str, entity: str, number: int | None) -> str:
-        """End of the build log of an entity, of the newest config version that has it unless one is given."""
+        """End of the build log of an entity: of the config version given, else of the newest that built anything."""
         endpoint = self._endpoints.get(name)
-        versions = self._known_entity(endpoint, entity)
-        chosen = number if number is not None else max(versions)
-        return await asyncio.to_thread(self._journal.read_build, endpoint.id, entity, chosen)
+        known = self._known_entity(endpoint, entity)
+        # A version that took over what an earlier one had built wrote nothing.
+        for built in sorted(known, reverse=True) if number is None else [number]:
+            text = await asyncio.to_thread(self._journal.read_build, endpoint.id, entity, built)
+            if text:
+                return text
+        return ""
 
     def _known_entity(self, endpoint: EndpointRecord, entity: str) -> list[int]:
         configs = [c for (owner, _), c in self._store.configs.items() if owner == endpoint.id]
