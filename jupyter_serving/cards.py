@@ -124,7 +124,8 @@ def endpoint_html(detail: dict[str, Any], message: str, notes: Sequence[str] = (
     tail = "".join(f"<div>Note: {escape(note)}</div>" for note in notes)
     return (
         f'<div style="border: 1px solid {BORDER}; border-radius: 6px; padding: 8px 12px; max-width: 720px">'
-        f"<div><strong>{escape(str(detail.get('name', '')))}</strong> {badge(phase_words(phase), tone(phase))}</div>"
+        f'<div><strong style="margin-right: 8px">{escape(str(detail.get("name", "")))}</strong> '
+        f"{badge(phase_words(phase), tone(phase))}</div>"
         f'{told}<div style="display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; '
         f'margin-top: 6px">{cells}</div>'
         f'<div style="{DIM}; margin-top: 6px; font-size: 90%">{escape(life(detail))}{tail}</div></div>'

@@ -108,10 +108,11 @@ class Lab:
 
     def look(self, name: str) -> None:
         """Keep pictures in light and dark, wide and narrow."""
-        for theme, tone in ((DARK, "dark"), (LIGHT, "light")):
-            self.run("apputils:change-theme", theme=theme)
-            for size, width in ((NARROW, "narrow"), (WIDE, "wide")):
-                self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        for size, width in ((NARROW, "narrow"), (WIDE, "wide")):
+            # The size first: while the theme changes, toolbars find their new form.
+            self.page.set_viewport_size({"width": size[0], "height": size[1]})
+            for theme, tone in ((DARK, "dark"), (LIGHT, "light")):
+                self.run("apputils:change-theme", theme=theme)
                 self.keep(f"{name}-{tone}-{width}")
 
     def keep(self, name: str) -> None:

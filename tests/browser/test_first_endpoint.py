@@ -41,7 +41,7 @@ def test_the_tour_runs_and_its_endpoint_is_in_the_sidebar(lab: Lab, server: LabS
 
 def look_at_outputs(lab: Lab) -> None:
     """Pictures of everything that the tour shows."""
-    for index, name in ((5, "deploy"), (8, "query"), (18, "scale"), (24, "starts"), (28, "care")):
+    for index, name in ((5, "deploy"), (24, "starts"), (28, "care")):
         lab.show_cell(index)
         lab.look(f"tour-{name}")
 
