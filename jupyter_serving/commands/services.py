@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import asdict
+from typing import Any
 
 from .. import cards
 from ..client import Client
@@ -15,6 +16,8 @@ from . import console
 from .endpoints import HEADERS, row
 
 STOP_SECONDS = 60.0
+START_SECONDS = 20.0
+NOT_CONNECTED = "not connected"
 
 
 def start(options: argparse.Namespace) -> int:
@@ -24,8 +27,20 @@ def start(options: argparse.Namespace) -> int:
         return _show(
             options, client.start(options.name).detail, f"Starting the endpoint {options.name}."
         )
-    facts = client.status()
+    facts = _await_gateway(client)
     return _show(options, facts, _services(facts))
+
+
+def _await_gateway(client: Client) -> dict[str, Any]:
+    """Status once the gateway listens, so that the next command of a script finds it; or with what hinders it."""
+    limit = time.monotonic() + START_SECONDS
+    while True:
+        facts = client.status()
+        # A gateway that cannot have its port has written down why; one that starts has only not connected yet.
+        hindered = any(NOT_CONNECTED not in problem for problem in facts["problems"])
+        if facts["gateway"]["alive"] or hindered or time.monotonic() > limit:
+            return facts
+        time.sleep(0.05)
 
 
 def stop(options: argparse.Namespace) -> int:
