@@ -12,7 +12,7 @@ from typing import Any
 
 BORDER = "var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 DIM = "opacity: 0.75"
-CELL = "text-align: left; vertical-align: top; padding: 2px 16px 2px 0; overflow-wrap: anywhere"
+CELL = "text-align: left; vertical-align: top; padding: 2px 16px 2px 0"
 COLOURS = {
     "good": "var(--jp-success-color1, #3d9a50)",
     "warn": "var(--jp-warn-color1, #c77c02)",
@@ -153,7 +153,8 @@ def table_html(
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="{CELL}">{_cell(text, i == marked)}</td>' for i, text in enumerate(row)
+            f'<td style="{CELL}; {_wrap(i == len(row) - 1)}">{_cell(text, i == marked)}</td>'
+            for i, text in enumerate(row)
         )
         + "</tr>"
         for row in rows
@@ -163,6 +164,11 @@ def table_html(
         '<table style="color: inherit; font-size: inherit; border-collapse: collapse">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def _wrap(last: bool) -> str:
+    # Only the last column, where messages stand, breaks inside words: others would shrink to single letters.
+    return f"overflow-wrap: {'anywhere' if last else 'break-word'}"
 
 
 def _cell(text: str, marked: bool) -> str:

@@ -94,3 +94,9 @@ def test_every_phase_has_words_and_a_tone(phase: Phase) -> None:
 def test_a_text_table_is_aligned_and_has_no_trailing_blanks() -> None:
     table = cards.table_text(("A", "B"), [("long", ""), ("x", "y")])
     assert table == "A     B\nlong\nx     y"
+
+
+def test_only_the_last_column_of_a_table_breaks_inside_words() -> None:
+    html = cards.table_html(("Endpoint", "State", ""), [("iris-tour", "READY", "x" * 300)], 1)
+    cells = re.findall(r"<t[hd] [^>]*>", html)
+    assert ["anywhere" in cell for cell in cells] == [False, False, False, False, False, True]

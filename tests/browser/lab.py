@@ -68,12 +68,14 @@ class Lab:
         )
         return found
 
-    def show_cell(self, index: int) -> None:
-        """Scroll to a cell of the current notebook."""
+    def show_cell(self, text: str) -> None:
+        """Scroll to the first cell of the current notebook that holds a text."""
         self.page.evaluate(
-            "async index => { const notebook = window.jupyterapp.shell.currentWidget.content;"
-            " notebook.activeCellIndex = index; await notebook.scrollToItem(index, 'start') }",
-            index,
+            "async text => { const notebook = window.jupyterapp.shell.currentWidget.content;"
+            " const at = notebook.widgets.findIndex(c => c.model.sharedModel.source.includes(text));"
+            " if (at < 0) throw new Error(`no cell holds ${text}`);"
+            " notebook.activeCellIndex = at; await notebook.scrollToItem(at, 'center') }",
+            text,
         )
 
     # -- sidebar -------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def test_the_tour_runs_and_its_endpoint_is_in_the_sidebar(lab: Lab, server: LabS
     replicas = lab.endpoint("iris-tour").locator('[data-metric="replicas"] dd')
     expect(replicas).to_have_text("1/1")
     expect(lab.endpoint("iris-tour")).to_contain_text("iris-tour, version 1")
-    lab.show_cell(5)
+    lab.show_cell("%serve deploy model")
     lab.keep("tour-ready")
 
     cells = [cell for cell in lab.run_ended()["cells"] if cell["cell_type"] == "code"]
@@ -41,8 +41,13 @@ def test_the_tour_runs_and_its_endpoint_is_in_the_sidebar(lab: Lab, server: LabS
 
 def look_at_outputs(lab: Lab) -> None:
     """Pictures of everything that the tour shows."""
-    for index, name in ((5, "deploy"), (24, "starts"), (28, "care")):
-        lab.show_cell(index)
+    for text, name in (
+        ("%serve deploy model", "deploy"),
+        ("The next request is not refused", "asleep"),
+        ("When something is wrong", "starts"),
+        ("Clean up", "events"),
+    ):
+        lab.show_cell(text)
         lab.look(f"tour-{name}")
 
 
