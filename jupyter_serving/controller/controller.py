@@ -23,7 +23,7 @@ from .journal import Journal
 from .link import GatewayLink
 from .models import Models
 from .reconcile import Reconciler
-from .records import EndpointRecord, ReplicaRecord, TokenRecord
+from .records import EndpointRecord, ReplicaPhase, ReplicaRecord, TokenRecord
 from .recovery import recover
 from .routing import routing
 from .scaling import Scaling
@@ -50,7 +50,7 @@ class Controller:
         self.scaling = Scaling(
             time.time, settings.target_utilisation, settings.scale_down_window_seconds
         )
-        self.link = GatewayLink(places, self._table, self._from_gateway)
+        self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
         self.steps = Steps(store, self.journal, places, settings, backend, stager, self.models)
         self.reconciler = Reconciler(
             store, self.journal, settings, self.steps, self.models, self.scaling, self._publish
@@ -216,6 +216,14 @@ class Controller:
     def _table(self) -> list[dict[str, Any]]:
         return [self._entry(e) for e in self.store.endpoints.values() if e.wanted != "DELETED"]
 
+    def _draining(self) -> list[str]:
+        gone = {e.id for e in self.store.endpoints.values() if e.wanted == "DELETED"}
+        return [
+            r.id
+            for r in self.store.replicas.values()
+            if r.endpoint in gone and r.phase is ReplicaPhase.DRAINING
+        ]
+
     def _entry(self, endpoint: EndpointRecord) -> dict[str, Any]:
         version = endpoint.active if endpoint.active is not None else endpoint.pending
         return routing(
@@ -225,7 +233,7 @@ class Controller:
             self.store.tokens_of(endpoint.id),
             self.settings,
             lambda replica: self.backend.address(replica.handle),
-            self.reconciler.unavailable,
+            self.reconciler.setbacks.lasting,
         )
 
     # -- given to routes -----------------------------------------------------------------------------

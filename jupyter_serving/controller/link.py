@@ -30,6 +30,7 @@ class GatewayLink:
     Args:
         places: sockets.
         table: returns the entry of every endpoint, for the full send.
+        draining: returns the ids of replicas whose end of requests is awaited though no entry names them.
         receive: called with every message of the gateway.
     """
 
@@ -37,10 +38,12 @@ class GatewayLink:
         self,
         places: Places,
         table: Callable[[], list[dict[str, Any]]],
+        draining: Callable[[], list[str]],
         receive: Callable[[dict[str, Any]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._places, self._table, self._receive, self._clock = places, table, receive, clock
+        self._draining = draining
         self._writer: asyncio.StreamWriter | None = None
         self._linked = asyncio.Event()
         self._revision = int(time.time() * 1000)
@@ -122,7 +125,7 @@ class GatewayLink:
             self._linked.set()
             entries = self._table()
             self._sent = {entry["name"]: entry for entry in entries}
-            self._send({"type": "sync", "endpoints": entries})
+            self._send({"type": "sync", "endpoints": entries, "draining": self._draining()})
             while line := await reader.readline():
                 message = json.loads(line)
                 if message["type"] == "applied":

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import Overloaded, ServingError, Unavailable
 from . import heads, tokens
@@ -266,7 +266,14 @@ class Dispatcher:
         self._run(change.grants)
         for exchange in [*change.homeless, *self._unservable(after)]:
             self._route_anew(exchange)
-        return change.drained
+        return [*change.drained, *self.idle(r for e in after for r in e.draining)]
+
+    def idle(self, replicas: Iterable[str]) -> list[str]:
+        """Those of these replicas, all out of the routing, that hold no request.
+
+        A controller that missed the news of it (it was restarting) names them again.
+        """
+        return [replica for replica in replicas if replica not in self.queues.members]
 
     def _unservable(self, endpoints: Sequence[Endpoint]) -> list[Exchange]:
         """Take out of the queues what waits for something that no replica will serve."""

@@ -23,10 +23,11 @@ UNREAD_BYTES = 16 * 1024 * 1024
 
 
 class Sync(msgspec.Struct, tag_field="type", tag="sync"):
-    """All endpoints."""
+    """All endpoints; ``draining`` are replicas of deleted ones, whose ``drained`` is awaited."""
 
     revision: int
     endpoints: list[Endpoint]
+    draining: list[str] = []
 
 
 class Upsert(msgspec.Struct, tag_field="type", tag="endpoint"):

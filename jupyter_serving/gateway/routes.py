@@ -56,6 +56,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     deadline: float = 297.0
     max_body_bytes: int = 16 * 1024 * 1024
     entities: tuple[Entity, ...] = ()
+    draining: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
 
     def closed(self) -> ServingError | None:

@@ -107,6 +107,7 @@ class Gateway:
         match message:
             case Sync():
                 drained = self._dispatcher.replace(message.endpoints)
+                drained += self._dispatcher.idle(message.draining)
             case Upsert():
                 drained = self._dispatcher.put(message.endpoint)
             case Forget():

@@ -75,7 +75,7 @@ async def test_what_happened_without_a_controller_is_told_to_the_next_one(tmp_pa
             assert (await running_one).status_code == 200
             held = asyncio.create_task(post(world.unix()))
             second = await world.controller()
-            await second.sync(endpoint(entity("m")))
+            await second.sync(endpoint(entity("m"), draining=["r1"]))
             assert (await second.heard("drained"))["replica"] == "r1"
             assert (await second.heard("wake"))["held"] == 1
             totals = [c.total(KEY, "finished") for c in (first, second)]
