@@ -54,12 +54,14 @@ class RaisesInLoad(mlflow.pyfunc.PythonModel):
 
 
 class WaitsInLoad(mlflow.pyfunc.PythonModel):
-    """Is not loaded before the file exists that $GATE names."""
+    """Is not loaded before the file exists that $GATE names; a text in it is raised."""
 
     def load_context(self, context: Any) -> None:
         gate = os.environ.get("GATE")
         while gate and not os.path.exists(gate):
             time.sleep(0.01)
+        if gate and (trouble := Path(gate).read_text()):
+            raise RuntimeError(trouble)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         return model_input["x"].tolist()
@@ -119,7 +121,7 @@ class Zoo:
         return self._pyfunc("raises-in-load", RaisesInLoad())
 
     def waits_in_load(self) -> str:
-        """A pyfunc whose load waits for the file that $GATE names."""
+        """A pyfunc whose load waits for the file that $GATE names and raises the text in it."""
         return self._pyfunc("waits-in-load", WaitsInLoad())
 
     def unsigned(self) -> str:

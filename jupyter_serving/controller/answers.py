@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,16 @@ class Answers:
             replicas=self._store.replicas_of(endpoint.id),
             figures=[self._scaling.entities[k] for k in keys if k in self._scaling.entities],
             checking=endpoint.id in self._reconciler.checking,
-            progress=self._journal.progress.get(endpoint.id, ""),
+            progress=self._journal.progress.get(endpoint.id) or self._trouble(keys),
             last_cold_start=self.cold_starts.get(endpoint.id),
             base_url=self.gateway_url,
             default_idle=self._settings.scale_to_zero_seconds,
             now=time.time(),
         )
+
+    def _trouble(self, keys: Sequence[str]) -> str:
+        """Why starts of active entities fail just now; "" where none does."""
+        return next((why for key in keys if (why := self._reconciler.setbacks.why(key))), "")
 
     async def service_log(self, name: str, entity: str) -> str:
         """End of the log of an entity's replicas."""

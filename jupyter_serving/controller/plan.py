@@ -177,9 +177,11 @@ def _serve(view: View, version: int, entity: EntityRecord) -> Iterator[Step]:
         else [r for r in up if r not in _surplus(view, up, len(up) - wanted)]
     )
     if wanted and key not in view.fetched:
-        yield Fetch(version, entity.name)
+        if key not in view.held_off:
+            yield Fetch(version, entity.name)
     elif wanted and key not in view.staged:
-        yield Stage(version, entity.name)
+        if key not in view.held_off:
+            yield Stage(version, entity.name)
     else:
         yield from (Place(r.id) for r in kept if r.phase is ReplicaPhase.STARTING)
         if len(up) < wanted and key not in view.held_off:

@@ -33,13 +33,13 @@ from .records import (
     entity_key,
 )
 from .scaling import Scaling
+from .setbacks import Setbacks
 from .sizing import capacity_of, idle_limit_of
 from .steps import Steps
 from .store import Store
 from .workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
-HOLD_OFF_BASE, HOLD_OFF_CAP = 0.2, 60.0
 
 
 class Reconciler:
@@ -63,10 +63,8 @@ class Reconciler:
         self.drained: set[str] = set()
         self.checking: set[str] = set()
         self._running: dict[tuple[str, LongStep], asyncio.Task[None]] = {}
-        self._failures: dict[str, int] = {}
-        self._last_failure: dict[str, str] = {}
         self._died: set[str] = set()
-        self._held_off: dict[str, float] = {}
+        self.setbacks = Setbacks(clock)
 
     async def work(self) -> None:
         """Take endpoints from the queue for ever; run several of these."""
@@ -107,10 +105,6 @@ class Reconciler:
             return None
         return self._forget_dead(record, text)
 
-    def unavailable(self, key: str) -> str | None:
-        """Why an entity cannot be started, once three starts in a row have failed; else None."""
-        return None if self._failures.get(key, 0) < 3 else self._last_failure.get(key)
-
     async def close(self) -> None:
         """Cancel running steps; replicas go on."""
         for task in self._running.values():
@@ -135,7 +129,7 @@ class Reconciler:
             wanted=self._scaling.wanted(),
             fetched={key for key, e in entities if self._models.has(e.digest)},
             staged={key for key, e in entities if _usable(e.environment)},
-            held_off={key for key, _ in entities if self._held_off.get(key, 0.0) > now},
+            held_off={key for key, _ in entities if self.setbacks.held_off(key)},
             drained=self.drained,
             in_flight={},
             now=int(now * 1000),
@@ -160,6 +154,9 @@ class Reconciler:
                 self._scaling.track(key, capacity_of(entity.spec), limit, up, proving)
         known = {k for k in self._scaling.entities if k.startswith(f"{endpoint.id}:")}
         self._scaling.drop(known - live)
+        # Where nothing is wanted any more, the next request is worth a try again.
+        wanted = self._scaling.wanted()
+        self.setbacks.forget(known - live | {key for key in live if not wanted[key]})
 
     # -- steps ---------------------------------------------------------------------------------------
 
@@ -218,7 +215,7 @@ class Reconciler:
         state = self._scaling.entities[key]
         if state.held_since is not None:
             return "wake", state.held_since
-        if key in self._died or self._failures.get(key):
+        if key in self._died or self.setbacks.why(key):
             self._died.discard(key)
             return "replace", None
         return "scale_up", None
@@ -260,11 +257,15 @@ class Reconciler:
     async def _long(self, endpoint: EndpointRecord, step: LongStep) -> None:
         match step:
             case Fetch(version, entity):
-                await self._steps.fetch(endpoint, version, entity)
+                work = self._steps.fetch(endpoint, version, entity)
+                await self._succeeds(entity_key(endpoint.id, version, entity), work)
             case Stage(version, entity):
-                await self._steps.stage(endpoint, version, entity)
+                work = self._steps.stage(endpoint, version, entity)
+                await self._succeeds(entity_key(endpoint.id, version, entity), work)
             case Place(replica):
-                await self._place(endpoint, self._store.replicas[replica])
+                record = self._store.replicas[replica]
+                if await self._succeeds(record.key, self._steps.place(endpoint, record)):
+                    self.setbacks.forget([record.key])
             case Stop(replica):
                 await self._settled((endpoint.id, Place(replica)))
                 await self._steps.stop(endpoint, self._store.replicas[replica])
@@ -276,16 +277,14 @@ class Reconciler:
         if task is not None:
             await asyncio.wait([task])
 
-    async def _place(self, endpoint: EndpointRecord, record: ReplicaRecord) -> None:
+    async def _succeeds(self, key: str, work: Coroutine[Any, Any, None]) -> bool:
+        """Do a step towards a start; one that fails puts off the next try."""
         try:
-            await self._steps.place(endpoint, record)
+            await work
         except ServingError as error:
-            count = self._failures[record.key] = self._failures.get(record.key, 0) + 1
-            pause = min(HOLD_OFF_CAP, HOLD_OFF_BASE * 2.0 ** (count - 1))
-            self._held_off[record.key] = self._clock() + pause
-            self._last_failure[record.key] = str(error)
-            return
-        self._failures.pop(record.key, None)
+            self.setbacks.failed(key, str(error))
+            return False
+        return True
 
     def _ended(self, key: tuple[str, LongStep], task: asyncio.Task[None]) -> None:
         self._running.pop(key, None)
@@ -309,8 +308,7 @@ class Reconciler:
     def _come_back(self, endpoint: str) -> None:
         """Look again when a time limit will have passed."""
         now = self._clock()
-        prefix = f"{endpoint}:"
-        dates = [t for k, t in self._held_off.items() if k.startswith(prefix) and t > now]
+        dates = self.setbacks.due(endpoint)
         record = self._store.endpoints.get(endpoint)
         if record is not None and record.pending is not None:
             dates.append(

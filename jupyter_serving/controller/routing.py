@@ -74,7 +74,8 @@ def _entities(
             {
                 "name": entity.name,
                 "key": key,
-                "unavailable": unavailable(key),
+                # A replica that is up serves on, whatever happens to the others.
+                "unavailable": None if ready else unavailable(key),
                 "replicas": [
                     {"id": r.id, "address": address(r), "slots": r.slots, "draining": False}
                     for r in ready

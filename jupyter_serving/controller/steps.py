@@ -57,7 +57,11 @@ class Steps:
     # -- prepare a config ----------------------------------------------------------------------------
 
     async def fetch(self, endpoint: EndpointRecord, version: int, name: str) -> None:
-        """Bring the model into the models directory and record its digest; check that it can be served."""
+        """Bring the model into the models directory and record its digest; check that it can be served.
+
+        Raises:
+            StartFailed: it cannot be had or served.
+        """
         entity = self._entity(endpoint, version, name)
         log = self._journal.build_log(endpoint.id, name, version)
         log.write(f"fetching model {self._models.title(entity)}")
@@ -65,13 +69,16 @@ class Steps:
             digest = await self._models.fetch(entity, log.write)
             self._models.check(digest, entity)
         except ServingError as error:
-            await self._fail(endpoint, version, name, str(error))
-            return
+            raise await self._unprepared(endpoint, version, name, str(error)) from error
         log.write(f"model {digest} is here")
         await self._save(endpoint, version, name, digest=digest)
 
     async def stage(self, endpoint: EndpointRecord, version: int, name: str) -> None:
-        """Make or find the environment of the entity's model and record it."""
+        """Make or find the environment of the entity's model and record it.
+
+        Raises:
+            StartFailed: it cannot be made.
+        """
         entity = self._entity(endpoint, version, name)
         log = self._journal.build_log(endpoint.id, name, version)
         kernel = Path(entity.spec.kernel_python) if entity.spec.kernel_python else None
@@ -84,8 +91,7 @@ class Steps:
                 self._models.path(entity.digest), kernel, log.path, progress
             )
         except ServingError as error:
-            await self._fail(endpoint, version, name, str(error))
-            return
+            raise await self._unprepared(endpoint, version, name, str(error)) from error
         log.write(
             f"environment {environment.key} ({environment.kind}, Python {environment.version})"
         )
@@ -207,6 +213,17 @@ class Steps:
     ) -> None:
         config = self._store.configs[endpoint.id, version]
         await self._store.put(config.with_entity(replace(config.entity(name), **changes)))
+
+    async def _unprepared(
+        self, endpoint: EndpointRecord, version: int, name: str, text: str
+    ) -> StartFailed:
+        """Record the failure: it ends an update; an active entity, which had all it needs once, is tried again."""
+        if self._store.endpoints[endpoint.id].pending == version:
+            await self._fail(endpoint, version, name, text)
+        else:
+            self._journal.build_log(endpoint.id, name, version).write(f"failed: {text}")
+            await self._store.put(self._journal.event(endpoint, "START_FAILED", text, name))
+        return StartFailed(text)
 
     async def _fail(self, endpoint: EndpointRecord, version: int, name: str, text: str) -> None:
         self._journal.build_log(endpoint.id, name, version).write(f"failed: {text}")

@@ -116,6 +116,13 @@ def test_a_failed_entity_fails_the_update_and_nothing_else() -> None:
     ]
 
 
+def test_what_failed_a_moment_ago_is_not_tried_at_once() -> None:
+    off = {entity_key("e", 1, "iris-1")}
+    for missing in ({"fetched": set(), "staged": set()}, {"staged": set()}, {}):
+        assert plan(view(SERVING, [config(1)], **missing, held_off=off)) == []
+        assert plan(view(SERVING, [config(1)], **missing)) != []
+
+
 def test_an_update_that_takes_too_long_fails() -> None:
     late = view(CREATING, [config(1)], fetched=set(), now=3_600_001)
     steps = plan(late)
