@@ -1,4 +1,4 @@
-"""Stops, starts, crashes and updates: endpoints come back as they were, and no request or process is lost on the way."""
+"""Stops, starts, crashes and updates: endpoints come back as they were, no request and no process is lost."""
 
 from __future__ import annotations
 
