@@ -131,9 +131,10 @@ class LiveLine:
             self._handle.update(_line(line), raw=True)
 
     def done(self, text: str = "") -> None:
-        """Replace the line by ``text`` for good."""
-        if self._handle is not None:
-            self._handle.update(_line(text), raw=True)
+        """Replace the line by ``text`` for good; done again, it leaves what stands there."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.update(_line(text), raw=True)
         elif text:
             print(text, file=sys.stderr)
 

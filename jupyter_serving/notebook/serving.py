@@ -25,24 +25,28 @@ class _Default:
         self._lock = threading.Lock()
         self._client: Client | None = None
 
-    def get(self) -> Client:
+    def get(self, line: LiveLine | None = None) -> Client:
+        """The client; what takes longer than a moment is told in ``line``, by default in one of its own."""
         with self._lock:
             if self._client is None:
-                line = LiveLine()
-                server = connect.find(progress=line.say)
-                line.done()
+                told = line or LiveLine()
+                try:
+                    server = connect.find(progress=told.say)
+                finally:
+                    if line is None:
+                        told.done()
                 self._client = Client(server=server)
             return self._client
 
-    def ask(self, request: Callable[[Client], Result]) -> Result:
+    def ask(self, request: Callable[[Client], Result], line: LiveLine | None = None) -> Result:
         """Answer of ``request``; sent again to a server found anew where nobody listens at the known one."""
         try:
-            return request(self.get())
+            return request(self.get(line))
         except ControllerDown:
             # Nothing was sent: Jupyter, or the controller, has gone away since.
             with self._lock:
                 self._client = None
-            return request(self.get())
+            return request(self.get(line))
 
     def known(self) -> Client | None:
         """The client if there is one already."""
@@ -125,22 +129,23 @@ def put(
     timeout: float | None = None,
 ) -> Endpoint:
     """``deploy`` with its options in one value."""
-    line = LiveLine()
     if name is not None:
         check_name(name)
-    uri, stores, notes = _as_uri(model, name, X, registry, line)
-    target = check_name(name or _name_of(uri))
+    line = LiveLine()
     try:
+        uri, stores, notes = _as_uri(model, name, X, registry, line)
+        target = check_name(name or _name_of(uri))
         endpoint = default.ask(
-            lambda client: deliver(client, target, uri, options, registry=stores, progress=line.say)
+            lambda client: deliver(
+                client, target, uri, options, registry=stores, progress=line.say
+            ),
+            line,
         )
         completion.remember(target)
         if wait:
             endpoint = _wait(endpoint, timeout, line)
-    except BaseException:
+    finally:
         line.done()
-        raise
-    line.done()
     endpoint.notes = notes
     return endpoint
 
@@ -176,7 +181,7 @@ def _wait(endpoint: Endpoint, timeout: float | None, line: LiveLine) -> Endpoint
     try:
         return endpoint.wait(timeout, line.phase)
     except KeyboardInterrupt:
-        line.say(
+        line.done(
             f"Stopped waiting; the deployment of {endpoint.name} goes on. See: %serve status {endpoint.name}"
         )
         raise

@@ -72,6 +72,14 @@ def test_a_change_is_shown_at_once(front_end: FrontEnd) -> None:
     assert [u["text/plain"] for u in front_end.updates] == ["one (0 s)", "two (0 s)"]
 
 
+def test_what_is_told_in_the_end_stays(front_end: FrontEnd) -> None:
+    line = LiveLine(clock=lambda: 0.0)
+    line.say("one")
+    line.done("Stopped waiting.")
+    line.done()
+    assert front_end.updates[-1]["text/plain"] == "Stopped waiting."
+
+
 def test_without_a_front_end_changes_go_to_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -34,7 +34,7 @@ def test_a_cell_shows_progress_in_place_and_then_a_card(
     assert (line.output_type, line.data["text/plain"]) == ("display_data", "")
     assert card.output_type == "execute_result"
     assert "Endpoint kernel: ready" in card.data["text/plain"]
-    assert "<strong>kernel</strong>" in card.data["text/html"]
+    assert ">kernel</strong>" in card.data["text/html"]
     assert "1 prediction from kernel" in queried[0].data["text/plain"]
     assert "<table" in queried[0].data["text/html"]
     assert (failed[0].output_type, failed[0].ename) == ("error", "NotFound")
