@@ -113,9 +113,8 @@ class Endpoints:
         endpoint = self._changeable(name)
         if endpoint.wanted is Wanted.STOPPED:
             return endpoint
-        stopped = replace(endpoint, wanted=Wanted.STOPPED, updated=self._now())
-        event = self._journal.event(stopped, "ENDPOINT_STOPPED", f"{user} stopped the endpoint.")
-        await self._store.put(stopped, event)
+        event = self._journal.event(endpoint, "ENDPOINT_STOPPED", f"{user} stopped the endpoint.")
+        stopped = await self._store.amend(endpoint, self._stopped, event)
         self._enqueue(stopped.id)
         return stopped
 
@@ -135,9 +134,11 @@ class Endpoints:
     async def delete(self, name: str, user: str) -> None:
         """Remove an endpoint: its name is free at once, its requests in flight finish."""
         endpoint = self.get(name)
-        gone = replace(endpoint, wanted=Wanted.DELETED, updated=self._now())
-        event = self._journal.event(gone, "ENDPOINT_DELETED", f"{user} deleted the endpoint.")
-        await self._store.put(gone, event)
+        now = self._now()
+        event = self._journal.event(endpoint, "ENDPOINT_DELETED", f"{user} deleted the endpoint.")
+        gone = await self._store.amend(
+            endpoint, lambda e: replace(e, wanted=Wanted.DELETED, updated=now), event
+        )
         self._enqueue(gone.id)
 
     async def add_token(self, name: str, comment: str) -> tuple[str, TokenRecord]:
@@ -173,13 +174,12 @@ class Endpoints:
 
     def _changeable(self, name: str) -> EndpointRecord:
         endpoint = self.get(name)
-        if endpoint.update is ConfigUpdate.IN_PROGRESS and endpoint.wanted is Wanted.RUNNING:
-            raise Conflict(
-                f"The endpoint {name!r} is being updated to config version {endpoint.pending};"
-                " another change cannot be made now.",
-                hint="Wait until config_update is not IN_PROGRESS, or delete the endpoint.",
-            )
+        _refuse_busy(endpoint)
         return endpoint
+
+    def _stopped(self, present: EndpointRecord) -> EndpointRecord:
+        _refuse_busy(present)
+        return replace(present, wanted=Wanted.STOPPED, updated=self._now())
 
     def _begin(self, endpoint: EndpointRecord, config: ConfigRecord) -> EndpointRecord:
         now = self._now()
@@ -196,13 +196,20 @@ class Endpoints:
 
     async def _apply(self, name: str, config: ConfigRecord, text: str, kind: str) -> EndpointRecord:
         """Begin the update, unless another one has begun while this one was being validated."""
-        async with self._naming:
-            before = self._changeable(name)
-            if before.wanted is Wanted.STOPPED:
+        event = self._journal.event(self.get(name), kind, text)
+
+        def begun(present: EndpointRecord) -> EndpointRecord:
+            _refuse_busy(present)
+            if present.wanted is Wanted.DELETED or config.version != present.last_version + 1:
+                raise Conflict(
+                    f"The endpoint {name!r} was changed meanwhile.", hint="Look at it, then repeat."
+                )
+            if present.wanted is Wanted.STOPPED:
                 # Nothing serves now, so there is no old config to keep until the new one is ready.
-                before = replace(before, active=None)
-            endpoint = self._begin(before, config)
-            await self._store.put(endpoint, config, self._journal.event(endpoint, kind, text))
+                present = replace(present, active=None)
+            return self._begin(present, config)
+
+        endpoint = await self._store.amend(self.get(name), begun, config, event)
         self._enqueue(endpoint.id)
         return endpoint
 
@@ -234,6 +241,15 @@ class Endpoints:
             created=self._now(),
             creator=creator,
             digest=known,
+        )
+
+
+def _refuse_busy(endpoint: EndpointRecord) -> None:
+    if endpoint.update is ConfigUpdate.IN_PROGRESS and endpoint.wanted is Wanted.RUNNING:
+        raise Conflict(
+            f"The endpoint {endpoint.name!r} is being updated to config version {endpoint.pending};"
+            " another change cannot be made now.",
+            hint="Wait until config_update is not IN_PROGRESS, or delete the endpoint.",
         )
 
 

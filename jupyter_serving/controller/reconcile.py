@@ -88,11 +88,11 @@ class Reconciler:
             steps = planning.plan(view)
             self._cancel_unplanned(endpoint, steps)
             short = [s for s in steps if not isinstance(s, LongStep)]
-            for step in short:
-                await self._at_once(view.endpoint, step)
             if not short:
                 self._start(view.endpoint, [s for s in steps if isinstance(s, LongStep)])
                 break
+            # One at a time: while it is written, anything may have changed, so the plan is made anew.
+            await self._at_once(view.endpoint, short[0])
         self._publish(endpoint)
         self._come_back(endpoint)
 
@@ -165,14 +165,7 @@ class Reconciler:
             case Add(version, entity, count):
                 await self._add(endpoint, version, entity, count)
             case Move(replica, to):
-                record = self._store.replicas[replica]
-                since = (
-                    int(self._clock() * 1000)
-                    if to is ReplicaPhase.DRAINING
-                    else record.draining_since
-                )
-                moved = replace(record, phase=move_replica(record, to), draining_since=since)
-                await self._store.put(moved)
+                await self._store.amend(self._store.replicas[replica], partial(self._moved, to))
             case Promote(version):
                 await self._end_update(endpoint, ConfigUpdate.NOT_UPDATING, version, "")
             case Fail(version, message):
@@ -181,6 +174,11 @@ class Reconciler:
                 await self._store.forget_endpoint(endpoint)
                 self._scaling.drop({k for k in self._scaling.entities if k.startswith(endpoint.id)})
                 self._journal.remove(endpoint.id)
+
+    def _moved(self, to: ReplicaPhase, record: ReplicaRecord) -> ReplicaRecord:
+        draining = to is ReplicaPhase.DRAINING
+        since = int(self._clock() * 1000) if draining else record.draining_since
+        return replace(record, phase=move_replica(record, to), draining_since=since)
 
     async def _add(self, endpoint: EndpointRecord, version: int, entity: str, count: int) -> None:
         spec = self._store.configs[endpoint.id, version].entity(entity).spec
@@ -224,16 +222,20 @@ class Reconciler:
         self, endpoint: EndpointRecord, to: ConfigUpdate, version: int, message: str
     ) -> None:
         good = to is ConfigUpdate.NOT_UPDATING
-        done = replace(
-            endpoint,
-            update=move_update(endpoint.update, to),
-            active=version if good else endpoint.active,
-            pending=None,
-            failed=None if good else version,
-            message=message,
-            updated=int(self._clock() * 1000),
-        )
-        seconds = (done.updated - endpoint.update_started) / 1000
+        now = int(self._clock() * 1000)
+
+        def ended(present: EndpointRecord) -> EndpointRecord:
+            return replace(
+                present,
+                update=move_update(present.update, to),
+                active=version if good else present.active,
+                pending=None,
+                failed=None if good else version,
+                message=message,
+                updated=now,
+            )
+
+        seconds = (now - endpoint.update_started) / 1000
         kind = "CONFIG_READY" if good else "UPDATE_FAILED"
         kept = " The active config goes on." if endpoint.active is not None else ""
         text = (
@@ -242,7 +244,7 @@ class Reconciler:
             else f"Config version {version} failed after {seconds:.1f} s: {message}{kept}"
         )
         self._journal.progress.pop(endpoint.id, None)
-        await self._store.put(done, self._journal.event(endpoint, kind, text))
+        await self._store.amend(endpoint, ended, self._journal.event(endpoint, kind, text))
 
     def _start(self, endpoint: EndpointRecord, steps: list[LongStep]) -> None:
         for step in steps:

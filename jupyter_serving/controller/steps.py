@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +129,10 @@ class Steps:
         # Only a replica that is still wanted may become ready: it may have been given up meanwhile.
         current = self._store.replicas[record.id]
         start = _waterfall(current, ready, decided, self._clock())
-        done = replace(
-            current, phase=move_replica(current, ReplicaPhase.READY), handle=ready.handle
-        )
         seconds = f"{start.total_seconds or 0:.2f} s"
-        await self._store.put(
-            replace(done, slots=ready.slots or done.slots),
+        await self._store.amend(
+            current,
+            partial(_ready, ready),
             start,
             self._journal.event(
                 endpoint,
@@ -158,8 +157,7 @@ class Steps:
         spec = self._spec(endpoint, config, entity, record.id, record.slots)
         last: Started | None = None
         async for last in self._backend.start(spec):
-            current = self._store.replicas[record.id]
-            await self._store.put(replace(current, handle=last.handle))
+            await self._store.amend(record, partial(_with_handle, last))
         if last is None or last.phase != "ready":
             raise StartFailed(f"Replica {record.id} ended before it was ready.")
         return last
@@ -212,7 +210,7 @@ class Steps:
         self, endpoint: EndpointRecord, version: int, name: str, **changes: Any
     ) -> None:
         config = self._store.configs[endpoint.id, version]
-        await self._store.put(config.with_entity(replace(config.entity(name), **changes)))
+        await self._store.amend(config, lambda c: c.with_entity(replace(c.entity(name), **changes)))
 
     async def _unprepared(
         self, endpoint: EndpointRecord, version: int, name: str, text: str
@@ -228,6 +226,16 @@ class Steps:
     async def _fail(self, endpoint: EndpointRecord, version: int, name: str, text: str) -> None:
         self._journal.build_log(endpoint.id, name, version).write(f"failed: {text}")
         await self._save(endpoint, version, name, failure=text)
+
+
+def _with_handle(started: Started, record: ReplicaRecord) -> ReplicaRecord:
+    return replace(record, handle=started.handle)
+
+
+def _ready(started: Started, record: ReplicaRecord) -> ReplicaRecord:
+    phase = move_replica(record, ReplicaPhase.READY)
+    slots = started.slots or record.slots
+    return replace(record, phase=phase, handle=started.handle, slots=slots)
 
 
 def _waterfall(record: ReplicaRecord, ready: Started, decided: float, now: float) -> StartRecord:

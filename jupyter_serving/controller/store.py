@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -59,6 +59,7 @@ class Store:
         self.replicas: dict[str, ReplicaRecord] = {}
         self.tokens: dict[str, TokenRecord] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._turn = asyncio.Lock()
         self._db: sqlite3.Connection | None = None
 
     async def open(self) -> None:
@@ -101,18 +102,48 @@ class Store:
         Raises:
             StoreFault: the write failed; nothing has changed, in the file or in memory.
         """
+        async with self._turn:
+            await self._put(records)
+
+    async def amend(self, record: R, change: Callable[[R], R], *others: Record) -> R:
+        """Replace a record by ``change`` of its present state, and write ``others``; returns the new state.
+
+        No other write comes between reading and writing, so two changes of one record never lose one another.
+
+        Raises:
+            KeyError: the record is gone. StoreFault: as ``put``. Whatever ``change`` raises; nothing is changed then.
+        """
+        async with self._turn:
+            fresh = change(self._present(record))
+            await self._put((fresh, *others))
+            return fresh
+
+    async def _put(self, records: Iterable[Record]) -> None:
         await self._run(self._write, records)
         for record in records:
             self._remember(record)
 
+    def _present(self, record: R) -> R:
+        present: Record
+        match record:
+            case EndpointRecord():
+                present = self.endpoints[record.id]
+            case ConfigRecord():
+                present = self.configs[record.endpoint, record.version]
+            case ReplicaRecord():
+                present = self.replicas[record.id]
+            case _:
+                raise TypeError(f"records of {type(record).__name__} are never changed")
+        return cast(R, present)
+
     async def forget_replica(self, replica: ReplicaRecord, *records: Record) -> None:
         """Remove a replica, and write ``records``, in one transaction."""
-        await self._run(
-            self._write, records, [("DELETE FROM replicas WHERE id = ?", (replica.id,))]
-        )
-        self.replicas.pop(replica.id, None)
-        for record in records:
-            self._remember(record)
+        removal = [("DELETE FROM replicas WHERE id = ?", (replica.id,))]
+        async with self._turn:
+            await self._run(self._write, records, removal)
+            self.replicas.pop(replica.id, None)
+            for record in records:
+                self._remember(record)
 
     async def forget_token(self, token: TokenRecord) -> None:
         """Revoke a query token."""

@@ -207,3 +207,42 @@ def test_a_deleted_endpoint_frees_its_name(tmp_path: Path) -> None:
         await store.close()
 
     run(scenario())
+
+
+def test_changes_of_one_record_at_the_same_time_lose_none(tmp_path: Path) -> None:
+    from msgspec.structs import replace
+
+    async def scenario() -> None:
+        store = Store(tmp_path / "store.sqlite")
+        await store.open()
+        await store.put(ENDPOINT)
+        await asyncio.gather(
+            *(
+                store.amend(ENDPOINT, lambda e: replace(e, updated=e.updated + 1))
+                for _ in range(20)
+            ),
+            store.amend(ENDPOINT, lambda e: replace(e, wanted=Wanted.DELETED)),
+        )
+        present = store.endpoints["e1"]
+        assert (present.updated, present.wanted) == (ENDPOINT.updated + 20, Wanted.DELETED)
+        await store.close()
+
+    run(scenario())
+
+
+def test_a_change_that_is_refused_changes_nothing(tmp_path: Path) -> None:
+    def refuse(_: EndpointRecord) -> EndpointRecord:
+        raise StoreFault("no")
+
+    async def scenario() -> None:
+        store = Store(tmp_path / "store.sqlite")
+        await store.open()
+        await store.put(ENDPOINT)
+        with pytest.raises(StoreFault, match="no"):
+            await store.amend(ENDPOINT, refuse, event(1))
+        assert store.endpoints["e1"] == ENDPOINT
+        assert await store.events("e1") == []
+        await store.put(CONFIG)
+        await store.close()
+
+    run(scenario())
