@@ -192,13 +192,13 @@ def test_a_request_in_flight_outlives_the_delete(lasting: Services, zoo: Zoo) ->
     url, token = client.wait("brief").url, client.token("brief")
     (leader,) = set(leaders(lasting).values()) - set(before.values())
     own = {pid for pid in runtime_pids(lasting) if session(pid) == leader}
-    with Later(url, token, rows(4.0)) as later:
+    with Later(url, token, rows(6.0)) as later:
         until(lambda: client.get("brief").detail["live"]["in_flight"] == 1, what="it in flight")
         client.delete("brief")
         assert later.answer is None, "the delete does not wait for it"
         status, refused = post(url, client.token("steady"), rows(0.0))
         assert (status, refused["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
-    assert later.answer == (200, {"predictions": [4.0]})
+    assert later.answer == (200, {"predictions": [6.0]})
     until(lambda: not own & set(lasting.census()), what="the end of the replica")
     until(lambda: leaders(lasting) == before, what="steady's replica alone")
 
