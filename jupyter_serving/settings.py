@@ -28,12 +28,13 @@ class Settings(Configurable):
     data_dir = Unicode(
         "",
         help="Data directory: store, staged environments, models, logs. Must be on a local disk. "
-        "Empty means `serving` under Jupyter's data directory.",
+        "Empty means `serving` under Jupyter's data directory. Set it in the environment: commands and kernels "
+        "read it there only.",
     ).tag(config=True)
     runtime_dir = Unicode(
         "",
         help="Directory of sockets and locks: short path, local disk, mode 0700. Empty means a directory under "
-        "`$XDG_RUNTIME_DIR` or the system's temporary directory.",
+        "`$XDG_RUNTIME_DIR` or the system's temporary directory. Read from the environment only.",
     ).tag(config=True)
     gateway_host = Unicode(
         "127.0.0.1",
