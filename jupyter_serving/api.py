@@ -83,6 +83,28 @@ class Registry(Wire):
     registry_uri: str = ""
 
 
+class Batching(Wire):
+    """Ours: whether requests that wait while workers are busy are predicted together.
+
+    ``mode``: ``auto`` (only models that are known to answer row by row, once checked), ``on`` (the deployer declares
+    it; checked as well) or ``off``. ``max_size``: most requests of one group.
+    """
+
+    mode: str = "auto"
+    max_size: int | None = None
+
+
+class Capture(Wire):
+    """Ours: the gateway keeps recent requests and answers of the endpoint in memory.
+
+    ``sample``: share of the requests, 0 to 1; ``max_requests`` and ``max_bytes`` bound the ring.
+    """
+
+    sample: float = 1.0
+    max_requests: int = 200
+    max_bytes: int = 16 * 1024 * 1024
+
+
 class ServedEntityInput(Wire):
     """One served entity of a config, as sent.
 
@@ -107,6 +129,7 @@ class ServedEntityInput(Wire):
     registry: Registry | None = None
     kernel_python: str | None = None
     scale_to_zero_seconds: float | None = None
+    batching: Batching | None = None
 
 
 class ServedModelInput(ServedEntityInput):
@@ -145,6 +168,8 @@ class ConfigInput(Wire):
     served_models: list[ServedModelInput] = []
     traffic_config: TrafficConfig | None = None
     auto_capture_config: dict[str, Any] | None = None
+    # ours
+    capture: Capture | None = None
 
     def entities(self) -> list[ServedEntityInput]:
         """Served entities of either spelling."""
@@ -189,6 +214,7 @@ class ConfigOutput(Wire):
     served_models: list[dict[str, Any]] = []
     traffic_config: TrafficConfig | None = None
     start_time: int | None = None
+    capture: Capture | None = None
 
 
 class EndpointState(Wire, omit_defaults=False):

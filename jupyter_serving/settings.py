@@ -48,6 +48,15 @@ class Settings(Configurable):
         16 * 1024 * 1024,
         help="Largest request body in bytes (16 MB); a larger one is answered with 400.",
     ).tag(config=True)
+    gateway_idle_seconds = Float(
+        600.0,
+        help="A client's keep-alive connection without a request for this long is closed, in seconds.",
+    ).tag(config=True)
+    gateway_max_connections = Int(
+        0,
+        help="Client connections that the gateway holds at a time; beyond it the longest idle one is closed. "
+        "0 derives it from the limit on open files.",
+    ).tag(config=True)
     request_deadline_seconds = Float(
         297.0,
         help="One deadline per request from its arrival: queue, cold start and compute together, in seconds.",
@@ -96,6 +105,14 @@ class Settings(Configurable):
     return_stack_trace = Bool(
         True,
         help="Put the model's traceback into the answer when predict raises (`stack_trace`, as MLflow does).",
+    ).tag(config=True)
+    bare_nan = Bool(
+        False,
+        help="Answer NaN and infinities as the bare words that MLflow writes, which are not JSON, instead of `null`.",
+    ).tag(config=True)
+    batch_max_size = Int(
+        32,
+        help="Most requests that are predicted together where batching is on and the endpoint says nothing else.",
     ).tag(config=True)
     log_max_bytes = Int(
         10_000_000, help="A log file is rotated once when it passes this size, in bytes."
