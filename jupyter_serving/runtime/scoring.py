@@ -17,7 +17,7 @@ import io
 import json
 import time
 import traceback
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import log
 
@@ -27,11 +27,12 @@ _PARQUET = "application/vnd.apache.parquet"
 
 
 class Scored(NamedTuple):
-    """An answer: HTTP status, body, media type."""
+    """An answer: HTTP status, body, media type, further header fields (lower-case names)."""
 
     status: int
     body: bytes
     content_type: str = _JSON
+    headers: Tuple[Tuple[str, str], ...] = ()
 
 
 class Watched:
