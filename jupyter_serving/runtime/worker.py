@@ -11,8 +11,9 @@ import time
 import traceback
 from typing import Any, Dict, Iterable, Tuple
 
-from . import imports, log, process, warmup, wire
-from .scoring import Scorer, timed
+from . import imports, log, process, slot, warmup, wire
+from .batching import Batching
+from .scoring import Scorer
 
 LOAD_FAILED = 3
 _THREAD_VARIABLES = (
@@ -30,17 +31,17 @@ class Worker:
     """
 
     def __init__(
-        self, spec: Dict[str, Any], slot: int, before: Iterable[str], born: float, imported: float
+        self, spec: Dict[str, Any], number: int, before: Iterable[str], born: float, imported: float
     ) -> None:
         self._spec = spec
-        self._name = f"worker {slot}"
+        self._name = f"worker {number}"
         self._before = list(before)
         self._phases = {"spawn": max(0.0, time.monotonic() - born), "imports": imported}
 
     def run(self, sock: socket.socket) -> int:
         """Serve until the front is gone; returns the exit code."""
         try:
-            scorer = self._start()
+            scorer, batching = self._start()
         except BaseException as error:
             log.say_traceback(self._name, "the model could not be loaded")
             failed = {
@@ -50,33 +51,12 @@ class Worker:
             }
             sock.sendall(wire.pack(failed))
             return LOAD_FAILED
-        sock.sendall(
-            wire.pack({"event": "ready", "phases": self._phases, "modules": self._modules()})
-        )
-        while True:
-            frame = wire.receive(sock)
-            if frame is None:
-                return 0
-            sock.sendall(self._answer(scorer, frame))
+        ready = {"event": "ready", "phases": self._phases, "modules": self._modules()}
+        sock.sendall(wire.pack({**ready, **batching.describe()}))
+        slot.serve(sock, scorer, batching, self._name)
+        return 0
 
-    def _answer(self, scorer: Scorer, frame: wire.Frame) -> bytes:
-        header, body = frame
-        scored, milliseconds = timed(scorer, body, header["type"])
-        if scored.status != 200:
-            log.say(
-                self._name,
-                f"answered {scored.status}: {scored.body[:500].decode('utf-8', 'replace')}",
-            )
-        log.flush()
-        head = {
-            "event": "answer",
-            "status": scored.status,
-            "type": scored.content_type,
-            "ms": milliseconds,
-        }
-        return wire.pack(head, scored.body)
-
-    def _start(self) -> Scorer:
+    def _start(self) -> Tuple[Scorer, Batching]:
         threads = max(1, int(self._spec.get("cpu_share") or 1))
         for name in _THREAD_VARIABLES:
             os.environ.setdefault(name, str(threads))
@@ -85,11 +65,12 @@ class Worker:
         _set_threads(threads)
         began = time.perf_counter()
         self._warm_up(scorer, model)
+        batching = Batching.check(scorer, self._spec, model.metadata)
         self._phases["warm_up"] = time.perf_counter() - began
         # What has been loaded stays: the collector need not look at it during requests.
         gc.collect()
         gc.freeze()
-        return scorer
+        return scorer, batching
 
     def _load(self) -> Tuple[Any, Scorer]:
         began = time.perf_counter()
@@ -137,7 +118,7 @@ def _set_threads(threads: int) -> None:
 
 def run(
     spec: Dict[str, Any],
-    slot: int,
+    number: int,
     sock: socket.socket,
     before: Iterable[str],
     born: float,
@@ -146,4 +127,4 @@ def run(
     """Be a worker process; returns its exit code."""
     process.ignore(*process.GENTLE)
     process.lead_group()
-    return Worker(spec, slot, before, born, imported).run(sock)
+    return Worker(spec, number, before, born, imported).run(sock)
