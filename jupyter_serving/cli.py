@@ -151,6 +151,20 @@ def add_options(target: argparse.ArgumentParser) -> None:
         metavar="K=V",
         help="environment variable of the model; repeatable",
     )
+    target.add_argument(
+        "--batching",
+        choices=("auto", "on", "off"),
+        help="predict waiting requests together: auto (only models known to answer row by row), on (it does), off",
+    )
+    target.add_argument(
+        "--max-batch-size", type=int, metavar="N", help="most requests that are predicted together"
+    )
+    target.add_argument(
+        "--capture",
+        type=float,
+        metavar="SHARE",
+        help="share of the requests that the gateway keeps for a look, 0 to 1 (default: none)",
+    )
     target.add_argument("--tracking-uri", metavar="URI", help="MLflow store of the model")
     target.add_argument(
         "--registry-uri", metavar="URI", help="MLflow registry, if it is another one"

@@ -75,9 +75,25 @@ class Client:
         path = f"{self._path(name)}/config"
         return self._endpoint(self._ask("PUT", path, config, RESOLVE_SECONDS))
 
-    def deploy(self, name: str, entity: dict[str, Any], **fields: Any) -> Endpoint:
-        """Create the endpoint, or give it a new config with this one served entity."""
-        config = {"served_entities": [{"kernel_python": sys.executable, **entity}]}
+    def deploy(
+        self,
+        name: str,
+        entity: dict[str, Any],
+        *,
+        capture: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> Endpoint:
+        """Create the endpoint, or give it a new config with this one served entity.
+
+        Args:
+            name: the endpoint.
+            entity: fields of a served entity as in the API.
+            capture: ``sample``, ``max_requests``, ``max_bytes`` of the ring of recent requests; None keeps none.
+            fields: ``tags``, ``description``, ... where it is created.
+        """
+        config: dict[str, Any] = {"served_entities": [{"kernel_python": sys.executable, **entity}]}
+        if capture is not None:
+            config["capture"] = capture
         try:
             return self.update(name, config)
         except NotFound as missing:
@@ -169,6 +185,15 @@ class Client:
     def starts(self, name: str) -> Records:
         """Starts of replicas with the seconds of each phase."""
         return list(self._ask("GET", f"{self._path(name)}/starts")["starts"])
+
+    def captures(self, name: str, limit: int = 100) -> Records:
+        """The last requests and answers that the endpoint captured, newest last; see ``capture`` of a config.
+
+        Raises:
+            NotFound: no such endpoint. BadRequest: it captures nothing.
+        """
+        path = f"{DATA_PREFIX}/{quote(name, safe='')}/captures?{urlencode({'limit': limit})}"
+        return list(self._gateway().request("GET", path, timeout=30.0).json()["captures"])
 
     def token(self, name: str, comment: str = "") -> str:
         """Make a query token; its clear text is shown only here."""

@@ -21,7 +21,9 @@ class Options:
     """How an endpoint is to serve its model; None leaves the server's default.
 
     ``size`` (``Small``, ``Medium``, ``Large``) excludes the two bounds of provisioned concurrency (slots);
-    ``idle_seconds`` is the time without requests after which it scales to zero.
+    ``idle_seconds`` is the time without requests after which it scales to zero; ``batching`` is ``auto``, ``on`` (the
+    model answers row by row) or ``off``, ``max_batch_size`` the most requests of one group; ``capture`` is the share
+    of the requests that the gateway keeps for a look (0 to 1).
     """
 
     size: str | None = None
@@ -31,6 +33,14 @@ class Options:
     scale_to_zero: bool = True
     idle_seconds: float | None = None
     environment_vars: Mapping[str, str] = field(default_factory=dict)
+    batching: str | None = None
+    max_batch_size: int | None = None
+    capture: float | None = None
+
+    @property
+    def ring(self) -> dict[str, Any] | None:
+        """``capture`` of a config; None where nothing is captured."""
+        return None if self.capture is None else {"sample": self.capture}
 
     def fields(self) -> dict[str, Any]:
         """Fields of a served entity."""
@@ -41,10 +51,15 @@ class Options:
             "workload_type": self.workload_type,
             "scale_to_zero_seconds": self.idle_seconds,
             "environment_vars": dict(self.environment_vars) or None,
+            "batching": self._batching(),
         }
         return {name: value for name, value in given.items() if value is not None} | {
             "scale_to_zero_enabled": self.scale_to_zero
         }
+
+    def _batching(self) -> dict[str, Any] | None:
+        given = {"mode": self.batching, "max_size": self.max_batch_size}
+        return {name: value for name, value in given.items() if value is not None} or None
 
 
 def deliver(
@@ -72,7 +87,8 @@ def deliver(
     reference = travel.reference_of(model, base)
     stores = _stores(reference, registry, base)
     try:
-        return client.deploy(name, travel.entity_of(reference, stores) | options.fields())
+        entity = travel.entity_of(reference, stores) | options.fields()
+        return client.deploy(name, entity, capture=options.ring)
     except (RegistryUnreachable, NotFound) as refused:
         # A path or file that the controller does not see may exist here.
         if isinstance(refused, NotFound) and reference.kind is not Kind.PATH:
@@ -110,4 +126,4 @@ def _upload(
             raise error from refused
         progress(f"uploading {parcel.archive.stat().st_size / 1e6:.1f} MB")
         client.upload(parcel.digest, parcel.chunks())
-    return client.deploy(name, parcel.entity | options.fields())
+    return client.deploy(name, parcel.entity | options.fields(), capture=options.ring)

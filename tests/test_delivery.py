@@ -49,6 +49,13 @@ def test_mlflows_configured_registry_is_meant(client: Client, zoo: Zoo) -> None:
         mlflow.set_tracking_uri(before)
 
 
+def test_batching_is_told_only_where_it_was_asked_for() -> None:
+    assert "batching" not in ONE.fields()
+    asked = Options(batching="on", max_batch_size=8).fields()
+    assert asked["batching"] == {"mode": "on", "max_size": 8}
+    assert Options(max_batch_size=8).fields()["batching"] == {"max_size": 8}
+
+
 class CannotReadRegistries(Client):
     """A client of a controller elsewhere: it refuses every registry and path, but takes uploads."""
 

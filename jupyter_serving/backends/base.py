@@ -38,6 +38,7 @@ class ReplicaSpec:
         environment_vars: the user's, with secrets resolved.
         deadline: longest time of one request, seconds.
         log: file that standard output and error are appended to.
+        batching: ``mode`` and ``max_size`` as in ``api.Batching``. ``bare_nan``, ``max_body_bytes``: see the settings.
         memory_bytes: ceiling that placement reserved. ``gpus``: devices asked for.
     """
 
@@ -53,18 +54,27 @@ class ReplicaSpec:
     deadline: float
     stack_trace: bool
     log: Path
+    batching: Mapping[str, Any] = field(default_factory=dict)
+    bare_nan: bool = False
+    max_body_bytes: int = 0
     memory_bytes: int = 0
     gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """One step of a start; ``phases`` are seconds by name, ``slots`` is known when ready."""
+    """One step of a start; everything after ``phase`` is known when ready.
+
+    ``phases`` are seconds by name; ``capacity`` is how many requests it takes at a time (more than ``slots`` where it
+    batches); ``details`` say how it serves (``batch``, ``fast_path``, ``workers``).
+    """
 
     handle: Handle
     phase: Literal["spawning", "spawned", "ready"]
     slots: int = 0
     phases: dict[str, float] = field(default_factory=dict)
+    capacity: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,10 @@ class Launcher:
             "deadline": spec.deadline,
             "stack_trace": spec.stack_trace,
             "cpu_share": environ.threads(spec),
+            "batching": dict(spec.batching),
+            "nan": "bare" if spec.bare_nan else "null",
+            "max_body_bytes": spec.max_body_bytes,
+            "memory_bytes": spec.memory_bytes,
             "grace": self._settings.drain_grace_seconds,
         }
 

@@ -76,7 +76,7 @@ class ProcessBackend:
         order_file(handle).unlink(missing_ok=True)
         self._watches.begin(spec.id, identity, handle["zygote"])
         self._teach(handle["zygote"], ready.modules)
-        yield Started(handle, "ready", ready.slots, _added(ready.phases, before))
+        yield _started(handle, ready, _added(ready.phases, before))
 
     async def prepare(self, spec: ReplicaSpec) -> None:
         """Have the zygote of the replica's environment at hand, started or found."""
@@ -109,7 +109,7 @@ class ProcessBackend:
         key = str(handle.get("zygote", ""))
         await self._joined(key)
         self._watches.begin(replica_id, identity, key)
-        return Started(handle, "ready", answer.slots, answer.phases)
+        return _started(handle, answer, answer.phases)
 
     async def close(self) -> None:
         """Stop watching; replicas go on, and so do zygotes for a while, in case a controller comes back."""
@@ -214,6 +214,10 @@ class ProcessBackend:
     async def _status(self, key: str, pid: int) -> int | None:
         zygote = self._zygotes.connected(key)
         return await zygote.status(pid, _STATUS) if zygote is not None else None
+
+
+def _started(handle: Handle, ready: Readiness, phases: dict[str, float]) -> Started:
+    return Started(handle, "ready", ready.slots, phases, ready.capacity, ready.details)
 
 
 def _answer(question: asyncio.Task[Readiness]) -> Readiness | None:

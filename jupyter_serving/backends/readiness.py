@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import StartFailed
 
+_DETAILS = ("batch", "fast_path", "workers", "workers_reason", "memory")
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
@@ -32,6 +34,16 @@ class Readiness:
     def slots(self) -> int:
         """Requests that the replica serves at a time."""
         return int(self.body.get("slots") or 0)
+
+    @property
+    def capacity(self) -> int:
+        """Requests that it takes at a time: more than ``slots`` where it batches."""
+        return int(self.body.get("capacity") or self.slots)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """How it serves: ``batch``, ``fast_path``, ``workers``, as far as it tells."""
+        return {name: self.body[name] for name in _DETAILS if name in self.body}
 
     @property
     def phases(self) -> dict[str, float]:

@@ -69,6 +69,9 @@ def serving_options(options: argparse.Namespace) -> Options:
         workload_type=options.workload_type,
         scale_to_zero=options.scale_to_zero,
         idle_seconds=options.idle,
+        batching=options.batching,
+        max_batch_size=options.max_batch_size,
+        capture=options.capture,
         environment_vars=variables,
     )
 

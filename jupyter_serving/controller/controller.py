@@ -51,7 +51,9 @@ class Controller:
             time.time, settings.target_utilisation, settings.scale_down_window_seconds
         )
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
-        self.steps = Steps(store, self.journal, places, settings, backend, stager, self.models)
+        self.steps = Steps(
+            store, self.journal, places, settings, backend, stager, self.models, lambda: self._cpus
+        )
         self.reconciler = Reconciler(
             store, self.journal, settings, self.steps, self.models, self.scaling, self._publish
         )
@@ -71,7 +73,7 @@ class Controller:
         self.keep_replicas = False
         self._leaving = False
         self._stager = stager
-        self._gpus = 0
+        self._gpus, self._cpus = 0, 1.0
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -80,7 +82,8 @@ class Controller:
     async def run(self) -> None:
         """Recover, then work until ``end``."""
         self.reconciler.checking.update(self.store.endpoints)
-        self._gpus = (await self.backend.capacity()).gpus
+        host = await self.backend.capacity()
+        self._gpus, self._cpus = host.gpus, host.cpus
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.link.run()),
@@ -146,11 +149,24 @@ class Controller:
                 self._drained(message["replica"])
             case "first_response":
                 self._spawn(self._first_response(message["replica"], message["at"]))
+            case "notice":
+                self._spawn(self._noticed(message))
             case "replica_failed":
                 # The backend's watch decides whether it is dead; this only makes us look at once.
                 log.info(
                     "the gateway cannot reach replica %s: %s", message["replica"], message["reason"]
                 )
+
+    async def _noticed(self, message: dict[str, Any]) -> None:
+        """A replica says that it serves worse than before (its batching went off, say)."""
+        record = self.store.replicas.get(message["replica"])
+        endpoint = self.store.endpoints.get(record.endpoint) if record else None
+        if record is None or endpoint is None:
+            return
+        event = self.journal.event(endpoint, "REPLICA_NOTICE", message["text"], record.entity)
+        capacity = int(message.get("capacity") or record.capacity)
+        await self.store.amend(record, lambda r: replace(r, capacity=capacity), event)
+        self._publish(endpoint.id)
 
     def _drained(self, replica: str) -> None:
         record = self.store.replicas.get(replica)

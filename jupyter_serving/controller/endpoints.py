@@ -218,6 +218,7 @@ class Endpoints:
     ) -> ConfigRecord:
         specs = config.entities()
         validate.entities(specs, self._gpus())
+        validate.capture(config.capture)
         resolved = await asyncio.gather(*(self._entity(spec, creator) for spec in specs))
         entities = _named(resolved)
         return ConfigRecord(
@@ -226,6 +227,7 @@ class Endpoints:
             created=self._now(),
             entities=entities,
             routes=validate.routes(config.traffic_config, [e.name for e in entities]),
+            capture=config.capture,
         )
 
     async def _entity(self, spec: ServedEntityInput, creator: str) -> EntityRecord:

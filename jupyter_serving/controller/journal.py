@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from .records import EndpointRecord, EventRecord
 
@@ -38,7 +39,12 @@ class Journal:
         self.progress: dict[str, str] = {}
 
     def event(
-        self, endpoint: EndpointRecord, kind: str, message: str, entity: str = ""
+        self,
+        endpoint: EndpointRecord,
+        kind: str,
+        message: str,
+        entity: str = "",
+        details: dict[str, Any] | None = None,
     ) -> EventRecord:
         """Make an event, to be stored with the change that it tells."""
         return EventRecord(
@@ -47,6 +53,7 @@ class Journal:
             type=kind,
             message=message,
             served_entity=entity,
+            details=details or {},
         )
 
     def build_log(self, endpoint: str, entity: str, version: int) -> BuildLog:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..api import ConfigUpdate, Registry, ServedEntityInput, Tag
+from ..api import Capture, ConfigUpdate, Registry, ServedEntityInput, Tag
 
 
 class Wanted(StrEnum):
@@ -56,6 +56,7 @@ class ConfigRecord(Record, kw_only=True, frozen=True):
     created: int
     entities: tuple[EntityRecord, ...]
     routes: tuple[tuple[str, int], ...]
+    capture: Capture | None = None
 
     def entity(self, name: str) -> EntityRecord:
         """Return the entity called ``name``; KeyError if there is none."""
@@ -92,7 +93,10 @@ class EndpointRecord(Record, kw_only=True, frozen=True):
 
 
 class ReplicaRecord(Record, kw_only=True, frozen=True):
-    """One replica: what it serves, where it is in its life, and how its backend finds it again."""
+    """One replica: what it serves, where it is in its life, and how its backend finds it again.
+
+    ``capacity``: requests that it takes at a time, 0 for as many as it has slots.
+    """
 
     id: str
     endpoint: str
@@ -103,6 +107,7 @@ class ReplicaRecord(Record, kw_only=True, frozen=True):
     slots: int
     reason: str
     created: int
+    capacity: int = 0
     handle: dict[str, Any] = {}
     draining_since: int = 0
     held_at: float | None = None

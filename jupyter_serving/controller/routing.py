@@ -50,6 +50,7 @@ def routing(
         "max_body_bytes": settings.max_body_bytes,
         "entities": _entities(endpoint, config, replicas, address, unavailable) if config else [],
         "draining": [r.id for r in replicas if r.phase is ReplicaPhase.DRAINING],
+        "capture": _capture(config),
         "tokens": sorted(t.sha256 for t in tokens),
     }
 
@@ -74,15 +75,33 @@ def _entities(
             {
                 "name": entity.name,
                 "key": key,
+                "version": str(entity.spec.entity_version or ""),
                 # A replica that is up serves on, whatever happens to the others.
                 "unavailable": None if ready else unavailable(key),
                 "replicas": [
-                    {"id": r.id, "address": address(r), "slots": r.slots, "draining": False}
+                    {
+                        "id": r.id,
+                        "address": address(r),
+                        "slots": r.slots,
+                        "capacity": r.capacity or r.slots,
+                        "draining": False,
+                    }
                     for r in ready
                 ],
             }
         )
     return entities
+
+
+def _capture(config: ConfigRecord | None) -> dict[str, Any] | None:
+    if config is None or config.capture is None:
+        return None
+    ring = config.capture
+    return {
+        "sample": ring.sample,
+        "max_requests": ring.max_requests,
+        "max_bytes": ring.max_bytes,
+    }
 
 
 def _state(endpoint: EndpointRecord) -> tuple[str, str]:

@@ -20,7 +20,10 @@ RATE_WINDOW = 10.0
 
 @dataclass(slots=True)
 class Entity:
-    """Live figures of one served entity."""
+    """Live figures of one served entity.
+
+    ``group``: requests that one slot takes together (1 without batching), as its replicas last had it.
+    """
 
     capacity: Capacity
     idle_limit: float
@@ -31,6 +34,7 @@ class Entity:
     held_since: float | None = None
     in_flight: int = 0
     queued: int = 0
+    group: float = 1.0
     reason: str = ""
     wishes: deque[tuple[float, int]] = field(default_factory=deque)
     arrivals: deque[tuple[float, int]] = field(default_factory=deque)
@@ -106,6 +110,8 @@ class Scaling:
         now = self._clock()
         entity.in_flight = int(figures.get("in_flight", 0))
         entity.queued = int(figures.get("queued", 0))
+        if figures.get("slots") and figures.get("capacity"):
+            entity.group = max(1.0, figures["capacity"] / figures["slots"])
         if arrivals := int(figures.get("arrivals", 0)):
             entity.arrivals.append((now, arrivals))
         if arrivals or figures.get("finished") or entity.in_flight or entity.queued:
@@ -135,13 +141,15 @@ class Scaling:
     def _inputs(self, entity: Entity, now: float) -> Inputs:
         while entity.wishes and entity.wishes[0][0] < now - self._window:
             entity.wishes.popleft()
-        load = entity.in_flight + entity.queued
+        # A slot that batches is one busy slot when its group is full: the replica has measured that so many requests
+        # take at most twice the time of one.
+        load = (entity.in_flight + entity.queued) / entity.group
         slots = entity.capacity.slots_per_replica * self._target
         entity.wishes.append((now, math.ceil(load / slots)))
         return Inputs(
             capacity=entity.capacity,
             busy=load,
-            held=entity.held,
+            held=math.ceil(entity.held / entity.group),
             current=entity.wanted,
             peak=max(wish for _, wish in entity.wishes),
             idle=now - entity.active_at,

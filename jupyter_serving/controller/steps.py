@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..api import Batching
 from ..backends.base import Backend, ReplicaSpec, Started
 from ..environments.environment import Environment
 from ..environments.stage import Stager
@@ -32,6 +33,7 @@ from .records import (
     ReplicaRecord,
     StartRecord,
 )
+from .sizing import capacity_of
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -49,8 +51,10 @@ class Steps:
         backend: Backend,
         stager: Stager,
         models: Models,
+        cpus: Callable[[], float],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._cpus = cpus
         self._store, self._journal, self._places = store, journal, places
         self._settings, self._backend, self._stager = settings, backend, stager
         self._models, self._clock = models, clock
@@ -139,6 +143,7 @@ class Steps:
                 "REPLICA_READY",
                 f"Replica {record.id} is ready after {seconds}.",
                 record.entity,
+                ready.details,
             ),
         )
 
@@ -178,12 +183,22 @@ class Steps:
             model=self._models.path(entity.digest),
             environment=Environment.from_json(entity.environment or {}),
             slots=slots,
-            threads=1,
+            threads=max(1, int(self._cpus()) // capacity_of(entity.spec).maximum),
             environment_vars=entity.spec.environment_vars,
             deadline=self._settings.request_deadline_seconds,
             stack_trace=self._settings.return_stack_trace,
             log=self._journal.service_log(endpoint.id, entity.name),
+            batching=self._batching(entity),
+            bare_nan=self._settings.bare_nan,
+            max_body_bytes=self._settings.max_body_bytes,
         )
+
+    def _batching(self, entity: EntityRecord) -> dict[str, Any]:
+        wanted = entity.spec.batching or Batching()
+        return {
+            "mode": wanted.mode,
+            "max_size": wanted.max_size or self._settings.batch_max_size,
+        }
 
     async def _start_failed(
         self, endpoint: EndpointRecord, record: ReplicaRecord, error: BaseException
@@ -235,7 +250,8 @@ def _with_handle(started: Started, record: ReplicaRecord) -> ReplicaRecord:
 def _ready(started: Started, record: ReplicaRecord) -> ReplicaRecord:
     phase = move_replica(record, ReplicaPhase.READY)
     slots = started.slots or record.slots
-    return replace(record, phase=phase, handle=started.handle, slots=slots)
+    capacity = started.capacity or slots
+    return replace(record, phase=phase, handle=started.handle, slots=slots, capacity=capacity)
 
 
 def _waterfall(record: ReplicaRecord, ready: Started, decided: float, now: float) -> StartRecord:

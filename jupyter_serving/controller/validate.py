@@ -6,11 +6,15 @@ import re
 from collections.abc import Sequence
 
 from .. import api
-from ..api import ServedEntityInput, TrafficConfig
+from ..api import Batching, Capture, ServedEntityInput, TrafficConfig
 from ..errors import InvalidParameter
 from ..workloads import workload_type
 from .sizing import capacity_of
 
+BATCHING_MODES = ("auto", "on", "off")
+LARGEST_BATCH = 1024
+MOST_CAPTURED = 10_000
+LARGEST_RING = 256 * 1024 * 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"\{\{\s*secrets/")
 
@@ -52,7 +56,43 @@ def _entity(spec: ServedEntityInput, gpus: int) -> None:
         raise InvalidParameter(
             f"scale_to_zero_seconds must be above 0, not {spec.scale_to_zero_seconds}."
         )
+    _batching(spec.batching)
     _variables(spec.environment_vars)
+
+
+def _batching(batching: Batching | None) -> None:
+    if batching is None:
+        return
+    if batching.mode not in BATCHING_MODES:
+        raise InvalidParameter(
+            f"batching.mode must be one of {', '.join(BATCHING_MODES)}, not {batching.mode!r}."
+        )
+    size = batching.max_size
+    if size is not None and not 1 <= size <= LARGEST_BATCH:
+        raise InvalidParameter(f"batching.max_size must be 1 to {LARGEST_BATCH}, not {size}.")
+
+
+def capture(ring: Capture | None) -> None:
+    """Check the bounds of a capture ring.
+
+    Raises:
+        InvalidParameter: a share outside 0 to 1, or a bound that is not positive or too large to keep in memory.
+    """
+    if ring is None:
+        return
+    if not 0 <= ring.sample <= 1:
+        raise InvalidParameter(
+            f"capture.sample is a share of the requests, 0 to 1, not {ring.sample}."
+        )
+    if not 1 <= ring.max_requests <= MOST_CAPTURED:
+        raise InvalidParameter(
+            f"capture.max_requests must be 1 to {MOST_CAPTURED}, not {ring.max_requests}."
+        )
+    if not 1 <= ring.max_bytes <= LARGEST_RING:
+        raise InvalidParameter(
+            f"capture.max_bytes must be 1 to {LARGEST_RING}, not {ring.max_bytes}.",
+            hint="The ring is kept in the gateway's memory.",
+        )
 
 
 def _variables(variables: dict[str, str]) -> None:

@@ -139,6 +139,7 @@ def _config(facts: Facts, config: ConfigRecord) -> ConfigOutput:
             ]
         ),
         start_time=facts.endpoint.update_started if pending else None,
+        capture=config.capture,
     )
 
 

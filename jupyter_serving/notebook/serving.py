@@ -77,6 +77,9 @@ def deploy(
     scale_to_zero: bool = True,
     idle_seconds: float | None = None,
     environment_vars: Mapping[str, str] | None = None,
+    batching: str | None = None,
+    max_batch_size: int | None = None,
+    capture: float | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
 ) -> Endpoint:
@@ -95,6 +98,9 @@ def deploy(
         scale_to_zero: stop all replicas when idle.
         idle_seconds: idle time before that.
         environment_vars: variables of the model's process.
+        batching: ``auto`` (the default: only models known to answer row by row), ``on`` (this one does) or ``off``.
+        max_batch_size: most requests that are predicted together.
+        capture: share of the requests that the gateway keeps for a look, 0 to 1; default: none.
         tracking_uri: MLflow store of the model; default: the configured one.
         registry_uri: MLflow registry, if it is another one.
 
@@ -109,6 +115,9 @@ def deploy(
         scale_to_zero=scale_to_zero,
         idle_seconds=idle_seconds,
         environment_vars=environment_vars or {},
+        batching=batching,
+        max_batch_size=max_batch_size,
+        capture=capture,
     )
     stores = None
     if tracking_uri or registry_uri:

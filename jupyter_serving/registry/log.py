@@ -54,6 +54,7 @@ def log(
     X: Any = None,
     registry: Registry | None = None,
     experiment_id: str | None = None,
+    row_wise: bool = False,
     **save_options: Any,
 ) -> Logged:
     """Log ``model`` and register it as the next version of ``name``.
@@ -66,6 +67,8 @@ def log(
             model). Without it, floating-point inputs are assumed for fitted scikit-learn estimators.
         registry: stores to write to; default: those that MLflow is configured with.
         experiment_id: the experiment that the model belongs to; default: MLflow's current one.
+        row_wise: declares that each row's prediction depends on that row alone, so that requests which wait may be
+            predicted together (checked when it is served).
         save_options: passed on to the flavour's ``save_model`` (``pip_requirements``, ``code_paths``, ...).
 
     Raises:
@@ -74,6 +77,9 @@ def log(
     """
     _check_name(name)
     _check_model(model)
+    if row_wise:
+        metadata = dict(save_options.get("metadata") or {})
+        save_options["metadata"] = metadata | {"jupyter_serving": {"row_wise": True}}
     with quiet(), tempfile.TemporaryDirectory(prefix="jupyter-serving-log-") as scratch:
         predict = _predict_of(model)
         example = examples.of(model, predict, X)

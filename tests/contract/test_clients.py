@@ -49,7 +49,7 @@ LIMIT = timedelta(minutes=4)
 OURS = {"live", "invocations_url"}
 OURS_OF_ENTITIES = {
     *("kernel_python", "model_digest", "model_uri", "registry"),
-    *("scale_to_zero_seconds",),
+    *("scale_to_zero_seconds", "batching"),
 }
 ENDPOINT = {
     *("name", "id", "creator", "creation_timestamp", "last_updated_timestamp", "state", "config"),
@@ -60,7 +60,7 @@ SUMMARY = {
     *("name", "id", "creator", "creation_timestamp", "last_updated_timestamp", "state", "config"),
     *("description", "tags", "task"),
 }
-CONFIG = {"config_version", "served_entities", "served_models", "traffic_config"}
+CONFIG = {"config_version", "served_entities", "served_models", "traffic_config", "capture"}
 SERVED = {
     *("name", "workload_size", "workload_type", "scale_to_zero_enabled", "environment_vars"),
     *("min_provisioned_concurrency", "max_provisioned_concurrency", "instance_profile_arn"),

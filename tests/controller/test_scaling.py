@@ -90,3 +90,21 @@ def test_figures_of_an_unknown_entity_change_nothing() -> None:
     own = scaling(Clock())
     assert not own.observe("gone", {"in_flight": 3})
     assert not own.wake("gone", 1, 0.0)
+
+
+def test_a_slot_that_batches_counts_a_full_group_as_one_busy_slot() -> None:
+    own = scaling(Clock())
+    entity = own.track("k", Capacity(1, 8, 1), math.inf, ready=1, proving=False)
+    busy = {"in_flight": 22, "slots": 1, "capacity": 32}
+    own.observe("k", busy)
+    assert entity.wanted == 1
+    own.observe("k", busy | {"queued": 32})
+    assert entity.wanted == 3
+
+
+def test_requests_held_for_an_entity_that_batched_before_need_fewer_replicas() -> None:
+    own = scaling(Clock())
+    entity = own.track("k", Capacity(0, 8, 1), 1.0, ready=0, proving=False)
+    own.observe("k", {"slots": 1, "capacity": 32})
+    own.wake("k", held=20, since=1000.0)
+    assert entity.wanted == 1

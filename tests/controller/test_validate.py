@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_serving.api import Route, ServedEntityInput, TrafficConfig
+from jupyter_serving.api import Batching, Capture, Route, ServedEntityInput, TrafficConfig
 from jupyter_serving.controller import validate
 from jupyter_serving.errors import InvalidParameter
 
@@ -28,6 +28,8 @@ def entity(**fields: object) -> ServedEntityInput:
         (entity(environment_vars={f"V{n}": "" for n in range(31)}), "31 environment variables"),
         (entity(scale_to_zero_seconds=0.0), "above 0"),
         (entity(external_model={"name": "gpt"}), "external_model"),
+        (entity(batching=Batching(mode="always")), "auto, on, off.*'always'"),
+        (entity(batching=Batching(max_size=0)), "1 to 1024, not 0"),
     ],
 )
 def test_a_faulty_entity_is_refused(spec: ServedEntityInput, said: str) -> None:
@@ -40,6 +42,24 @@ def test_a_faulty_entity_is_refused(spec: ServedEntityInput, said: str) -> None:
 
 def test_a_good_entity_passes() -> None:
     validate.entities([entity(name="a-b_1", workload_type="GPU_SMALL")], gpus=1)
+
+
+@pytest.mark.parametrize(
+    ("ring", "said"),
+    [
+        (Capture(sample=1.5), "0 to 1, not 1.5"),
+        (Capture(max_requests=0), "1 to 10000, not 0"),
+        (Capture(max_bytes=2**40), "max_bytes must be 1 to"),
+    ],
+)
+def test_a_capture_ring_out_of_bounds_is_refused(ring: Capture, said: str) -> None:
+    with pytest.raises(InvalidParameter, match=said):
+        validate.capture(ring)
+
+
+def test_a_capture_ring_within_bounds_passes() -> None:
+    validate.capture(None)
+    validate.capture(Capture(sample=0.0))
 
 
 def test_sixteen_entities_are_too_many() -> None:

@@ -45,6 +45,16 @@ def test_without_data_the_inputs_are_assumed_and_that_is_said(
     assert types == {"DataType.double"}
 
 
+def test_a_model_that_is_declared_row_wise_says_so_in_its_metadata(
+    forest: Any, stores: Registry, experiment: str, mlflow_client: Any
+) -> None:
+    told: dict[str, Any] = FAST | {"metadata": {"team": "flowers"}}
+    where = {"registry": stores, "experiment_id": experiment}
+    made = log(forest[0], name="rows", X=forest[1], row_wise=True, **where, **told)
+    metadata = load(made, mlflow_client).metadata.metadata
+    assert metadata == {"team": "flowers", "jupyter_serving": {"row_wise": True}}
+
+
 def test_a_function_and_a_python_model_can_be_logged(
     forest: Any, stores: Registry, experiment: str, mlflow_client: Any
 ) -> None:
