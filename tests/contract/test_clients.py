@@ -60,7 +60,7 @@ SUMMARY = {
     *("name", "id", "creator", "creation_timestamp", "last_updated_timestamp", "state", "config"),
     *("description", "tags", "task"),
 }
-CONFIG = {"config_version", "served_entities", "served_models", "traffic_config", "capture"}
+CONFIG = {"config_version", "served_entities", "served_models", "traffic_config"}
 SERVED = {
     *("name", "workload_size", "workload_type", "scale_to_zero_enabled", "environment_vars"),
     *("min_provisioned_concurrency", "max_provisioned_concurrency", "instance_profile_arn"),
