@@ -17,9 +17,10 @@ import io
 import json
 import time
 import traceback
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import log
+from .fastpath import FastPath
 
 EXTRAS = ("client_request_id", "usage_context")
 _JSON = "application/json"
@@ -74,14 +75,21 @@ class Watched:
 
 
 class Scorer:
-    """Answers requests with one loaded pyfunc model; ``stack_trace`` says whether errors carry tracebacks."""
+    """Answers requests with one loaded pyfunc model.
 
-    def __init__(self, model: Any, stack_trace: bool) -> None:
+    Of ``spec``: ``stack_trace`` says whether errors carry tracebacks, ``nan`` is "null" or "bare", ``max_body_bytes``
+    bounds a request (0: no bound). ``fast``: the path for plain requests that ``learn`` found equal, if any.
+    """
+
+    def __init__(self, model: Any, spec: Optional[Mapping[str, Any]] = None) -> None:
         import mlflow.exceptions
         import mlflow.pyfunc.scoring_server as server
 
+        spec = spec or {}
+        self.fast: Optional[FastPath] = None
+        self._reason = "not compared yet"
         self._model = Watched(model)
-        self._stack_trace = stack_trace
+        self._stack_trace = bool(spec.get("stack_trace"))
         self._known: type = mlflow.exceptions.MlflowException
         self._schema = model.metadata.get_input_schema()
         self._invocations = getattr(server, "invocations", None) or _inline(server)
@@ -106,6 +114,19 @@ class Scorer:
         if response.status != 200:
             return _refusal(response.response)
         return Scored(200, strict_json(response.response).encode(), response.mimetype)
+
+    def learn(self, example: Optional[bytes]) -> None:
+        """Compare the fast path with MLflow's own code, at load; install it where the answers are equal."""
+        self._reason = "no fast path"
+
+    def describe(self) -> Dict[str, Any]:
+        """``{"fast_path": {"kind", "reason"}}`` for the replica's status."""
+        kind = self.fast.kind if self.fast is not None else None
+        return {"fast_path": {"kind": kind, "reason": self._reason}}
+
+    def stream(self, body: bytes, content_type: Optional[str]) -> Optional[Iterator[bytes]]:
+        """Server-sent events, when the request asks for a stream and the model has one; else None."""
+        return None
 
     def _failure(self, error: BaseException) -> Scored:
         if isinstance(error, self._known):

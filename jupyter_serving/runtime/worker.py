@@ -82,7 +82,7 @@ class Worker:
             os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
             load = getattr(server, "load_model_with_mlflow_config", mlflow.pyfunc.load_model)
             model = load(self._spec["model"])
-            scorer = Scorer(model, bool(self._spec["stack_trace"]))
+            scorer = Scorer(model, self._spec)
         seconds = time.perf_counter() - began
         self._phases["imports"] += clock.seconds
         self._phases["model_load"] = max(0.0, seconds - clock.seconds)

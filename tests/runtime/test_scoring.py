@@ -43,7 +43,9 @@ class Stub:
 
 def score(predict: Any, body: Any = None, stack_trace: bool = True) -> tuple[int, Any]:
     request = {"instances": [1]} if body is None else body
-    scored = Scorer(Stub(predict), stack_trace).answer(json.dumps(request).encode(), None)
+    scored = Scorer(Stub(predict), {"stack_trace": stack_trace}).answer(
+        json.dumps(request).encode(), None
+    )
     return scored.status, json.loads(scored.body, parse_constant=pytest.fail)
 
 
@@ -87,7 +89,7 @@ def oracle(model: Any, body: bytes, content_type: str) -> tuple[int, Any]:
 )
 def test_answers_are_those_of_mlflow(iris: Any, body: Any):
     data = json.dumps(body).encode()
-    scored = Scorer(iris, True).answer(data, "application/json")
+    scored = Scorer(iris, {"stack_trace": True}).answer(data, "application/json")
     status, expected = oracle(iris, data, "application/json")
     got = json.loads(scored.body)
     for answer in (got, expected):
@@ -113,7 +115,7 @@ def test_answers_are_those_of_mlflow(iris: Any, body: Any):
     ],
 )
 def test_raw_bodies_are_answered_as_by_mlflow(iris: Any, body: bytes, content_type: str):
-    scored = Scorer(iris, False).answer(body, content_type)
+    scored = Scorer(iris).answer(body, content_type)
     status, expected = oracle(iris, body, content_type)
     expected.pop("stack_trace", None)
     assert (scored.status, json.loads(scored.body)) == (status, expected)
@@ -124,7 +126,7 @@ def test_raw_bodies_are_answered_as_by_mlflow(iris: Any, body: bytes, content_ty
     ["text/plain", "application/json; charset=latin-1", "application/json; version=2", "json", ";"],
 )
 def test_a_wrong_content_type_is_a_json_error(iris: Any, content_type: str):
-    scored = Scorer(iris, True).answer(b"{}", content_type)
+    scored = Scorer(iris, {"stack_trace": True}).answer(b"{}", content_type)
     assert (scored.status, scored.content_type) == (400, "application/json")
     error = json.loads(scored.body)
     assert error["error_code"] == "BAD_REQUEST"
@@ -133,7 +135,10 @@ def test_a_wrong_content_type_is_a_json_error(iris: Any, content_type: str):
 
 
 def test_no_content_type_means_json(iris: Any):
-    scorer, body = Scorer(iris, True), json.dumps({"dataframe_records": RECORDS}).encode()
+    scorer, body = (
+        Scorer(iris, {"stack_trace": True}),
+        json.dumps({"dataframe_records": RECORDS}).encode(),
+    )
     assert scorer.answer(body, None) == scorer.answer(body, "application/json")
     assert scorer.answer(body, None).status == 200
 
@@ -162,7 +167,7 @@ def test_a_failure_is_not_told_for_the_next_request():
             raise outcome
         return {1}
 
-    scorer = Scorer(Stub(predict), True)
+    scorer = Scorer(Stub(predict), {"stack_trace": True})
     assert b"first" in scorer.answer(b'{"instances": [1]}', None).body
     assert b"first" not in scorer.answer(b'{"instances": [1]}', None).body
 
@@ -233,7 +238,7 @@ def test_mlflow_without_invocations_is_served_by_its_parts(
     monkeypatch.setattr(
         server, "infer_and_parse_json_input", infer_and_parse_json_input, raising=False
     )
-    scorer = Scorer(iris, True)
+    scorer = Scorer(iris, {"stack_trace": True})
     body = json.dumps({"dataframe_records": RECORDS}).encode()
     assert json.loads(scorer.answer(body, "application/json").body) == {"predictions": [0, 2]}
     csv = (",".join(COLUMNS) + "\n5.1,3.5,1.4,0.2\n").encode()
