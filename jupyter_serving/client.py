@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from . import connect, payload
+from . import connect, payload, stream
 from .api import API_PREFIX, DATA_PREFIX, OWN_PREFIX, check_name
 from .errors import AlreadyExists, DeadlineExceeded, NotFound, ServingError, StartFailed
 from .handle import Endpoint, failure
@@ -251,13 +251,11 @@ class Client:
             DeadlineExceeded: queue, cold start and compute took longer than the endpoint allows.
         """
         body = data if isinstance(data, bytes) else payload.encode(data, params)
-        path = f"{DATA_PREFIX}/{quote(name, safe='')}"
-        if served_entity:
-            path += f"/served-models/{quote(served_entity, safe='')}"
+        path = _data_path(name, served_entity)
         begun = time.perf_counter()
         try:
             answer = self._gateway().request(
-                "POST", f"{path}/invocations", body, content_type=content_type, timeout=timeout
+                "POST", path, body, content_type=content_type, timeout=timeout
             )
         except ServingError as error:
             error.message = payload.reason(error.message)
@@ -275,6 +273,29 @@ class Client:
             served_entity=answer.headers.get("served-model-name", ""),
             index=getattr(data, "index", None) if hasattr(data, "columns") else None,
         )
+
+    def stream(
+        self,
+        name: str,
+        data: dict[str, Any],
+        *,
+        served_entity: str | None = None,
+        timeout: float = QUERY_SECONDS,
+    ) -> Iterator[Any]:
+        """Ask a model that has ``predict_stream`` and yield each piece of its answer as it comes.
+
+        Args:
+            name: the endpoint.
+            data: the request as the model takes it (``{"messages": [...]}``, say); ``"stream": true`` is added.
+            served_entity: ask this one, whatever the traffic split says.
+            timeout: longest silence, in seconds.
+
+        Raises:
+            As ``query``, also in mid-stream.
+        """
+        path = _data_path(name, served_entity)
+        body = payload.plain_json({**data, "stream": True})
+        return stream.items(self._gateway().stream(path, body, timeout=timeout))
 
     def _gateway(self) -> Transport:
         """The gateway's own socket if it is on this machine, else the way through Jupyter."""
@@ -316,6 +337,11 @@ class Client:
         self._control.close()
         if self._data is not None:
             self._data.close()
+
+
+def _data_path(name: str, served_entity: str | None) -> str:
+    part = f"/served-models/{quote(served_entity, safe='')}" if served_entity else ""
+    return f"{DATA_PREFIX}/{quote(name, safe='')}{part}/invocations"
 
 
 def _failed(endpoint: Endpoint) -> StartFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import cards
@@ -65,6 +66,14 @@ class Endpoint:
     def query(self, data: Any, **options: Any) -> Predictions:
         """Send data, get predictions: see ``Client.query``."""
         return self.client.query(self.name, data, **options)
+
+    def stream(self, data: dict[str, Any], **options: Any) -> Iterator[Any]:
+        """Send data, get the pieces of the answer as they come: see ``Client.stream``."""
+        return self.client.stream(self.name, data, **options)
+
+    def captures(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The last requests and answers that it captured, newest last: see ``Client.captures``."""
+        return self.client.captures(self.name, limit)
 
     def wait(self, timeout: float | None = None, progress: Progress | None = None) -> Endpoint:
         """Wait until a running deployment is done: see ``Client.wait``."""

@@ -6,6 +6,7 @@ there yet. Kept connections are looked at before they are used, so that one the 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import select
@@ -13,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -156,31 +157,56 @@ class Transport:
         self, method: str, path: str, body: Body, headers: dict[str, str], timeout: float
     ) -> Answer:
         connection = self._connected(timeout)
-        try:
+        with self._closing(connection, f"{method} {path}", timeout):
             # An iterable without a length is sent in chunks.
             chunked = body is not None and not isinstance(body, bytes)
             connection.request(method, path, body=body, headers=headers, encode_chunked=chunked)
             response = connection.getresponse()
             content = response.read()
+        self._keep(connection, response)
+        return Answer(response.status, _names(response), content)
+
+    def stream(self, path: str, body: bytes, *, timeout: float) -> Iterator[bytes]:
+        """POST a request and yield the lines of the answer as they come; closing the iterator ends the connection.
+
+        Raises:
+            As ``request``; ``timeout`` is the longest silence, in seconds.
+        """
+        connection, path = self._connected(timeout), self.prefix + path
+        sent = self.headers | {"Content-Type": JSON_TYPE, "Accept": "text/event-stream"}
+        try:
+            with self._closing(connection, f"POST {path}", timeout):
+                connection.request("POST", path, body=body, headers=sent)
+                response = connection.getresponse()
+                if response.status >= 400:
+                    raise refusal(Answer(response.status, _names(response), response.read()))
+                yield from response
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _closing(
+        self, connection: http.client.HTTPConnection, what: str, timeout: float
+    ) -> Iterator[None]:
+        """Close the connection where the exchange fails, and say how it did."""
+        try:
+            yield
         except TimeoutError as error:
             connection.close()
             raise DeadlineExceeded(
-                f"{self.what} did not answer {method} {path} within {timeout:g} s.",
+                f"{self.what} did not answer {what} within {timeout:g} s.",
                 hint="It may still be at work: look at its state before trying again.",
             ) from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise ConnectionBroke(
-                f"The connection to {self.what} broke during {method} {path}"
+                f"The connection to {self.what} broke during {what}"
                 f" ({str(error) or type(error).__name__}).",
                 hint="It may have been restarted: try again.",
             ) from error
         except BaseException:
             connection.close()
             raise
-        self._keep(connection, response)
-        names = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, names, content)
 
     def _connected(self, timeout: float) -> http.client.HTTPConnection:
         while (idle := self._take()) is not None:
@@ -229,6 +255,10 @@ class Transport:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def _names(response: http.client.HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.getheaders()}
 
 
 def refusal(answer: Answer) -> ServingError:
