@@ -110,7 +110,7 @@ class Scorer:
                 data = data.decode("utf-8")
             response = self._invocations(data, media, self._model, self._schema)
         except BaseException as error:
-            return self._failure(error)
+            return self.failure(error)
         if response.status != 200:
             return _refusal(response.response)
         return Scored(200, strict_json(response.response).encode(), response.mimetype)
@@ -128,7 +128,13 @@ class Scorer:
         """Server-sent events, when the request asks for a stream and the model has one; else None."""
         return None
 
-    def _failure(self, error: BaseException) -> Scored:
+    @property
+    def model(self) -> Watched:
+        """The model, as every way of asking it must see it."""
+        return self._model
+
+    def failure(self, error: BaseException) -> Scored:
+        """The answer to what MLflow or the model raised."""
         if isinstance(error, self._known):
             fields: Dict[str, Any] = json.loads(error.serialize_as_json())  # type: ignore[attr-defined]
             status = int(error.get_http_status_code())  # type: ignore[attr-defined]
