@@ -7,9 +7,10 @@ element) are those of the protocol as Triton and KServe document it.
 from __future__ import annotations
 
 import struct
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 BYTES = "BYTES"
 DTYPES = {
@@ -161,6 +162,8 @@ def _texts(flat: List[Any], where: str) -> List[Optional[str]]:
 
 
 def _numbers(flat: List[Any], datatype: str, where: str) -> np.ndarray[Any, Any]:
+    import numpy as np
+
     kinds = set(map(type, flat))
     allowed = {"B": {bool, int}, "F": {int, float, type(None)}}.get(datatype[0], {int, float})
     if not kinds <= allowed:
@@ -190,6 +193,8 @@ def _whole(element: Any, datatype: str, where: str) -> int:
 
 
 def _floats(flat: List[Any], datatype: str, where: str) -> np.ndarray[Any, Any]:
+    import numpy as np
+
     try:
         with np.errstate(over="ignore"):
             numbers = np.array(flat, dtype="float64").astype(DTYPES[datatype])
@@ -202,6 +207,8 @@ def _floats(flat: List[Any], datatype: str, where: str) -> np.ndarray[Any, Any]:
 
 
 def _from_bytes(raw: bytes, datatype: str, where: str) -> np.ndarray[Any, Any]:
+    import numpy as np
+
     dtype = np.dtype(DTYPES[datatype])
     if len(raw) % dtype.itemsize:
         raise Refused(
@@ -230,6 +237,8 @@ def _elements(raw: bytes, where: str) -> List[bytes]:
 
 def pack(datatype: str, values: Values) -> bytes:
     """Values in the layout of the binary extension; BYTES elements are ``str`` or ``bytes``."""
+    import numpy as np
+
     if datatype != BYTES:
         dtype = np.dtype(DTYPES[datatype]).newbyteorder("<")
         return np.asarray(values, dtype=DTYPES[datatype]).astype(dtype).tobytes()

@@ -10,7 +10,9 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any, Dict, Mapping
 
+from . import v2input, v2output, v2request
 from .scoring import Scored
+from .tensors import Refused
 
 if TYPE_CHECKING:
     from .scoring import Scorer
@@ -27,9 +29,6 @@ def infer(scorer: Scorer, body: bytes, headers: Mapping[str, str]) -> Scored:
         headers: lower-case names; ``x-serving-model`` and ``x-serving-model-version`` are what the answer calls the
             model, ``inference-header-content-length`` is the length of the JSON before binary parts.
     """
-    # numpy and pandas are the model's: only workers load them.
-    from . import tensors, v2input, v2output, v2request
-
     model = scorer.model
     model.forget()
     try:
@@ -41,7 +40,7 @@ def infer(scorer: Scorer, body: bytes, headers: Mapping[str, str]) -> Scored:
             result = model.predict(data)
         named = _named(headers) if request.id is None else {**_named(headers), "id": request.id}
         return v2output.answer(result, request, named)
-    except tensors.Refused as error:
+    except Refused as error:
         return _told({"error_code": "BAD_REQUEST", "message": str(error)})
     except BaseException as error:
         return _told(json.loads(scorer.failure(error).body))

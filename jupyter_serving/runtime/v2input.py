@@ -11,8 +11,6 @@ import base64
 import json
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-import numpy as np
-
 from .tensors import BYTES, Refused, Tensor, Values
 from .v2request import Request
 
@@ -90,6 +88,8 @@ def _is_matrix(inputs: List[Tensor], schema: Any) -> bool:
 
 
 def _split(tensor: Tensor, names: Sequence[str]) -> List[Tensor]:
+    import numpy as np
+
     matrix = _array(tensor)
     return [
         tensor._replace(
@@ -148,6 +148,8 @@ def _check_lengths(data: Dict[str, Values]) -> None:
 
 def _check_integers(name: str, values: Values, target: str) -> None:
     """Refuse numbers that a cast to integers would change: a fraction is cut off, a large number wraps around."""
+    import numpy as np
+
     if not target or not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
         return
     limits = np.iinfo(target)
@@ -180,6 +182,8 @@ def _tensors(inputs: List[Tensor], schema: Any) -> Any:
 
 
 def _fitted(tensor: Tensor, spec: Any) -> Any:
+    import numpy as np
+
     array, dtype = _array(tensor), np.dtype(spec.type)
     shape = tuple(spec.shape)
     if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
@@ -198,6 +202,8 @@ def _fitted(tensor: Tensor, spec: Any) -> Any:
 
 
 def _array(tensor: Tensor) -> Any:
+    import numpy as np
+
     if tensor.datatype != BYTES:
         return np.asarray(tensor.values).reshape(tensor.shape)
     if tensor.content_type == "base64":

@@ -8,8 +8,6 @@ import json
 import math
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
-import numpy as np
-
 from .scoring import Scored, strict_json
 from .tensors import BYTES, DATATYPES, Refused, Values, pack
 from .v2request import Request
@@ -89,6 +87,8 @@ def _packed(output: Output) -> bytes:
 
 
 def _written(output: Output) -> List[Any]:
+    import numpy as np
+
     if isinstance(output.values, list):
         return output.values
     numbers: List[Any] = output.values.tolist()
@@ -99,6 +99,7 @@ def _written(output: Output) -> List[Any]:
 
 def outputs_of(result: Any) -> Tuple[str, List[Output]]:
     """Content type of the whole answer ("pd", "np", "dict", "str" or "") and its tensors."""
+    import numpy as np
     import pandas as pd
 
     if isinstance(result, pd.DataFrame):
@@ -115,6 +116,8 @@ def outputs_of(result: Any) -> Tuple[str, List[Output]]:
 
 
 def _anything(name: str, value: Any) -> Output:
+    import numpy as np
+
     if isinstance(value, np.ndarray):
         return _array(name, value)
     if isinstance(value, (list, tuple)):
@@ -123,6 +126,8 @@ def _anything(name: str, value: Any) -> Output:
 
 
 def _series(name: str, series: Any) -> Output:
+    import numpy as np
+
     shape = [len(series), 1]
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return _array(name, series.to_numpy())
@@ -135,6 +140,8 @@ def _series(name: str, series: Any) -> Output:
 
 
 def _array(name: str, array: Any) -> Output:
+    import numpy as np
+
     shape = _batched(array.shape)
     flat = array.reshape(-1)
     datatype = DATATYPES.get(flat.dtype.name)
@@ -178,6 +185,8 @@ def _level(level: List[Any]) -> List[Any]:
 
 def _elements(name: str, values: List[Any], shape: List[int]) -> Output:
     """A tensor of Python values: of one datatype where all are of one kind, else each as JSON text."""
+    import numpy as np
+
     values = [value.item() if isinstance(value, np.generic) else value for value in values]
     kinds = {type(value) for value in values if value is not None}
     if not kinds or kinds == {str}:
@@ -197,6 +206,8 @@ def _elements(name: str, values: List[Any], shape: List[int]) -> Output:
 
 
 def _packable(values: List[Any], dtype: str) -> Values:
+    import numpy as np
+
     return values if None in values else np.array(values, dtype=dtype)
 
 
