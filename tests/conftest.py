@@ -23,6 +23,29 @@ settings.register_profile(
 settings.load_profile("project")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this suite."""
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="durations of the reliability gates as written (an hour), and ten times the fuzz cases",
+    )
+    parser.addoption("--seed", type=int, help="seed of the fuzz cases (printed where one fails)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Full durations pass the time limit of a test."""
+    if config.getoption("full"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(3600))
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """True with ``--full``: durations as the gates have them; else as CI has time for."""
+    return bool(request.config.getoption("full"))
+
+
 @pytest.fixture
 def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     """Services of the test's own, ended after it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -67,6 +69,61 @@ class WaitsInLoad(mlflow.pyfunc.PythonModel):
         return model_input["x"].tolist()
 
 
+class Puppet(mlflow.pyfunc.PythonModel):
+    """Does what its one row says, and writes into ``<folder>/journal`` when it began and ended.
+
+    A row is ``{"act", "x", "folder"}``; no folder, no journal. Acts: ``answer`` x; ``sleep`` x seconds; ``hold`` until
+    the file ``<folder>/open`` exists; ``die`` by SIGKILL; ``grow`` by x MB until the answer. It answers x.
+    Its warm-up waits for the file that $GATE names, if there is one.
+    """
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        act, x, folder = (model_input[name].iloc[0] for name in ("act", "x", "folder"))
+        self._write(folder, "begin", x)
+        getattr(self, f"_{act}")(float(x), folder)
+        self._write(folder, "end", x)
+        return [float(x)]
+
+    def _write(self, folder: str, what: str, x: float) -> None:
+        """One line of JSON; a single append, so lines of all processes stand in the order of their time."""
+        if folder:
+            line = {"replica": os.getsid(0), "pid": os.getpid(), "what": what, "x": float(x)}
+            with open(f"{folder}/journal", "ab", buffering=0) as file:
+                file.write(json.dumps(line).encode() + b"\n")
+
+    def _answer(self, x: float, folder: str) -> None:
+        pass
+
+    def _warm(self, x: float, folder: str) -> None:
+        gate = os.environ.get("GATE")
+        while gate and not os.path.exists(gate):
+            time.sleep(0.01)
+
+    def _sleep(self, x: float, folder: str) -> None:
+        time.sleep(x)
+
+    def _hold(self, x: float, folder: str) -> None:
+        while not os.path.exists(f"{folder}/open"):
+            time.sleep(0.01)
+
+    def _die(self, x: float, folder: str) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _grow(self, x: float, folder: str) -> None:
+        self._ballast = bytearray(os.urandom(2**20)) * int(x)
+
+
+class Fragile(mlflow.pyfunc.PythonModel):
+    """Doubles, row by row (as it declares); a negative x kills its process, and 1000 takes half a second."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        if (model_input["x"] < 0).any():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (model_input["x"] == 1000).any():
+            time.sleep(0.5)
+        return model_input * 2
+
+
 # The servers cannot import this module: its classes travel in the pickle.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -124,6 +181,15 @@ class Zoo:
         """A pyfunc whose load waits for the file that $GATE names and raises the text in it."""
         return self._pyfunc("waits-in-load", WaitsInLoad())
 
+    def puppet(self) -> str:
+        """A pyfunc that does what its row says."""
+        example = pd.DataFrame({"act": ["warm"], "x": [0.0], "folder": [""]})
+        return self._pyfunc("puppet", Puppet(), example)
+
+    def fragile(self) -> str:
+        """A row-wise pyfunc that some rows kill."""
+        return self._pyfunc("fragile", Fragile(), metadata={"jupyter_serving": {"row_wise": True}})
+
     def unsigned(self) -> str:
         """A model without a signature."""
         _, model = self.iris
@@ -151,7 +217,9 @@ class Zoo:
             **fields,
         }
 
-    def _pyfunc(self, name: str, model: Any, example: pd.DataFrame = ONE_COLUMN) -> str:
+    def _pyfunc(
+        self, name: str, model: Any, example: pd.DataFrame = ONE_COLUMN, **more: Any
+    ) -> str:
         def log() -> Any:
             return mlflow.pyfunc.log_model(
                 name="model",
@@ -159,6 +227,7 @@ class Zoo:
                 signature=ModelSignature(inputs=infer_signature(example).inputs),
                 input_example=example,
                 registered_model_name=name,
+                **more,
             )
 
         return self._once(name, log)

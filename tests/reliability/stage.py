@@ -1,0 +1,184 @@
+"""What a gate plays on: endpoints with the puppet model behind real services, its journal, and the durations."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services import Services, until
+from zoo import Zoo
+
+from jupyter_serving.client import Client
+
+from .replicas import leaders, orphans, runtime_pids, session
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Durations in seconds of the gates: (in CI, with ``--full``)."""
+
+    full: bool
+    queue_limit = 20
+    _long_request = (5.0, 35.0)  # G4
+    _kills = (5, 40)  # G5, G6: how often
+    _churn = (10.0, 300.0)  # G9
+    _overload = (6.0, 120.0)  # G10
+    _deadline = (4.0, 297.0)  # G11, and of every request to the ``strict`` services
+
+    def _of(self, pair: tuple[Any, Any]) -> Any:
+        return pair[self.full]
+
+    @property
+    def long_request(self) -> float:
+        """How long a request is in flight while its replica is drained."""
+        return float(self._of(self._long_request))
+
+    @property
+    def kills(self) -> int:
+        """How many processes are killed, one after the other."""
+        return int(self._of(self._kills))
+
+    @property
+    def churn(self) -> float:
+        """How long replicas come and go."""
+        return float(self._of(self._churn))
+
+    @property
+    def overload(self) -> float:
+        """How long ten times too many requests come."""
+        return float(self._of(self._overload))
+
+    @property
+    def deadline(self) -> float:
+        """One request may take so long."""
+        return float(self._of(self._deadline))
+
+
+def act(what: str, x: float = 0.0, folder: Path | str = "") -> dict[str, Any]:
+    """A request that tells the puppet what to do."""
+    return {"dataframe_records": [{"act": what, "x": x, "folder": str(folder)}]}
+
+
+@dataclass
+class Folder:
+    """Where the puppets of one endpoint write, and what makes those that hold go on."""
+
+    path: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What the puppets wrote, in the order of its time."""
+        file = self.path / "journal"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def begun(self) -> list[float]:
+        """The x of each prediction that began."""
+        return [line["x"] for line in self.lines() if line["what"] == "begin"]
+
+    def most_at_once(self, of: str = "replica") -> dict[int, int]:
+        """Most predictions at the same time, by replica (or by ``pid``)."""
+        now: Counter[int] = Counter()
+        most: Counter[int] = Counter()
+        for line in self.lines():
+            now[line[of]] += 1 if line["what"] == "begin" else -1
+            most[line[of]] = max(most[line[of]], now[line[of]])
+        return dict(most)
+
+    def release(self) -> None:
+        """Let those that hold go on."""
+        (self.path / "open").touch()
+
+
+@dataclass
+class Played:
+    """An endpoint on the stage."""
+
+    stage: Stage
+    name: str
+    url: str
+    token: str
+    folder: Folder
+
+    @property
+    def authorization(self) -> str:
+        """Value of the header."""
+        return f"Bearer {self.token}"
+
+    @property
+    def live(self) -> dict[str, Any]:
+        """Its live figures."""
+        return self.stage.client.get(self.name).live
+
+    def quiet(self) -> None:
+        """Wait until it holds no request."""
+        until(
+            lambda: self.live["in_flight"] == 0 and self.live["queued"] == 0, what="no request held"
+        )
+
+    def act(self, what: str, x: float = 0.0) -> dict[str, Any]:
+        """A request that is written down in this endpoint's folder."""
+        return act(what, x, self.folder.path)
+
+
+@dataclass
+class Stage:
+    """Services, and endpoints on them."""
+
+    services: Services
+    zoo: Zoo
+    folder: Path
+    _count: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
+
+    @property
+    def client(self) -> Client:
+        """The control plane."""
+        return self.services.client
+
+    @contextlib.contextmanager
+    def endpoint(self, uri: str, wait: bool = True, **fields: Any) -> Iterator[Played]:
+        """An endpoint with one served entity that is there for the block; ``fields`` are the entity's."""
+        name = f"gate-{next(self._count)}"
+        folder = Folder(self.folder / name)
+        folder.path.mkdir()
+        self.client.create(name, {"served_entities": [self.zoo.entity(uri, **fields)]})
+        try:
+            if wait:
+                self.client.wait(name)
+            url = until(lambda: self.client.get(name).url, what="the gateway's address")
+            yield Played(self, name, url, self.client.token(name), folder)
+        finally:
+            folder.release()
+            if any(e.name == name for e in self.client.list()):
+                self.client.delete(name)
+            until(lambda: not leaders(self.services), what="the end of the endpoint's replicas")
+
+    def leaders(self) -> dict[str, int]:
+        """Leading process of every replica, by replica id."""
+        return leaders(self.services)
+
+    def orphans(self) -> set[int]:
+        """Processes of replicas that are gone."""
+        return orphans(self.services)
+
+    def workers(self) -> set[int]:
+        """Processes of replicas that run the model's code: they lead a process group, but no session."""
+        own = set(self.leaders().values())
+        pids = {pid for pid in runtime_pids(self.services) if session(pid) in own - {pid}}
+        return {pid for pid in pids if _group(pid) == pid}
+
+    def log_is_clean(self, service: str) -> None:
+        """Fail where a service wrote a traceback."""
+        text = (self.services.places.logs / f"{service}.log").read_text()
+        assert "Traceback" not in text, text[-4000:]
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return -1
