@@ -8,12 +8,18 @@ from .http1 import error_body
 
 
 class Answer(NamedTuple):
-    """What a call ends with; ``milliseconds`` is the worker's time, None when no worker answered."""
+    """What a call ends with.
+
+    ``milliseconds``: the worker's time, None when no worker answered; ``batch``: requests computed together;
+    ``more``: further header lines with their line ends.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     milliseconds: Optional[float] = None
+    batch: int = 1
+    more: str = ""
 
 
 class Failure(NamedTuple):

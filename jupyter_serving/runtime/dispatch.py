@@ -1,4 +1,4 @@
-"""Which worker computes which request: one queue, one request per worker, deadlines, deaths."""
+"""Which worker computes which requests: one queue, one group per worker, deadlines, deaths."""
 
 from __future__ import annotations
 
@@ -7,81 +7,16 @@ import socket
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional
 
-from . import answers, process, wire
+from . import answers, frames, process, wire
 from .answers import Answer, Failure
+from .calls import NOBODY, Call
 from .crashes import LIMIT, WINDOW, Crashes
+from .deadlines import Deadlines
+from .grouping import Grouping
+from .link import Link
 
 # How long the last words of a dead worker may take to be read when a child of it holds the socket open.
 LAST_WORDS = 0.2
-
-
-class Call:
-    """One prediction that is asked for. ``seconds`` is its deadline from now, ``done`` takes the one answer."""
-
-    __slots__ = ("body", "content_type", "done", "link", "seconds", "timer")
-
-    def __init__(
-        self,
-        body: bytes,
-        content_type: Optional[str],
-        seconds: float,
-        done: Callable[[Answer], None],
-    ) -> None:
-        self.body = body
-        self.content_type = content_type
-        self.seconds = seconds
-        self.done = done
-        self.link: Optional[Link] = None
-        self.timer: Optional[asyncio.TimerHandle] = None
-
-    def finish(self, answer: Answer) -> None:
-        """Give the answer; nothing can follow it."""
-        if self.timer is not None:
-            self.timer.cancel()
-        self.done(answer)
-
-
-class Link(asyncio.Protocol):
-    """The front's side of one worker. ``state``: loading, idle, busy, ending."""
-
-    def __init__(self, dispatcher: Dispatcher, slot: int, pid: int) -> None:
-        self._dispatcher = dispatcher
-        self._unpacker = wire.Unpacker()
-        self._transport: Optional[asyncio.Transport] = None
-        self.slot = slot
-        self.pid = pid
-        self.state = "loading"
-        self.call: Optional[Call] = None
-        self.report: Dict[str, Any] = {}
-        self.failure: Optional[Failure] = None
-        self.status: Optional[int] = None
-        self.closed = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way to the worker."""
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        """Take frames of the worker."""
-        for header, body in self._unpacker.feed(data):
-            self._dispatcher.heard(self, header, body)
-
-    def connection_lost(self, exc: Optional[Exception]) -> None:
-        """The worker closed its side: it is dead or dying."""
-        self.closed = True
-        self._dispatcher.lost(self)
-
-    def send(self, call: Call) -> None:
-        """Begin a call."""
-        self.state, self.call, call.link = "busy", call, self
-        if self._transport is not None:
-            self._transport.write(wire.pack({"type": call.content_type}, call.body))
-
-    def close(self) -> None:
-        """Forget the worker."""
-        if self._transport is not None:
-            self._transport.abort()
 
 
 class Dispatcher:
@@ -96,11 +31,15 @@ class Dispatcher:
         self._slots = slots
         self._tell = tell
         self._changed = changed
+        self._loop = asyncio.get_running_loop()
         self._links: Dict[int, Link] = {}
         self._queue: Deque[Call] = deque()
+        self._turn: Optional[asyncio.Handle] = None
+        self._deadlines = Deadlines(self._loop, self._expire_all)
         self._joining: List[asyncio.Task[Any]] = []
         self._crashes = Crashes()
         self._last_death = ""
+        self.grouping = Grouping(slots)
         self.failure: Optional[Failure] = None
         self.report: Dict[str, Any] = {}
 
@@ -123,7 +62,7 @@ class Dispatcher:
         """Why requests should not come here now; None when every slot is warm."""
         if self.failure is not None:
             return self.failure.message
-        if self._crashes.looping(asyncio.get_running_loop().time()):
+        if self._crashes.looping(self._loop.time()):
             return f"{LIMIT} worker processes ended within {WINDOW:.0f} s; the last one: {self._last_death}."
         warm = sum(link.state in ("idle", "busy") for link in self._links.values())
         return None if warm == self._slots else f"{warm} of {self._slots} slots are warm."
@@ -135,98 +74,177 @@ class Dispatcher:
         if self.failure is not None:
             call.finish(answers.not_loaded(self.failure))
             return
-        if call.seconds <= 0:
+        if call.deadline <= self._loop.time():
             call.finish(answers.too_late("The deadline had passed when the request came."))
             return
-        call.timer = asyncio.get_running_loop().call_later(call.seconds, self._expire, call)
+        self._deadlines.watch(call.deadline)
         self._queue.append(call)
-        self._feed()
+        if self._turn is None:
+            # At the end of this turn of the loop, so that what came together can be computed together.
+            self._turn = self._loop.call_soon(self._feed)
 
     def drop(self, call: Call) -> None:
-        """The client is gone: a waiting call is forgotten, a computing one runs on for nobody."""
-        if call.link is None and call in self._queue:
-            self._queue.remove(call)
-            if call.timer is not None:
-                call.timer.cancel()
-        call.done = _ignore
+        """The client is gone: a waiting call is forgotten, a computing one runs on for nobody, a stream is stopped."""
+        call.client = NOBODY
+        if call.stage == "waiting":
+            call.stage = "over"
+            try:
+                self._queue.remove(call)
+            except ValueError:
+                return
+        elif call.stage == "streaming":
+            for link in self._links.values():
+                if call in link.group:
+                    link.cancel()
 
     def _feed(self) -> None:
-        for link in self._links.values():
-            if not self._queue:
-                return
-            if link.state == "idle":
-                link.send(self._queue.popleft())
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        if not self._queue:
+            return
+        idle = [link for link in self._links.values() if link.state == "idle"]
+        while idle and self._queue:
+            link = idle.pop()
+            link.send(self.grouping.take(self._queue, len(idle) + 1, link.batch_size))
 
-    def _expire(self, call: Call) -> None:
-        link = call.link
-        if link is None:
+    def _again(self, calls: List[Call], most: int) -> None:
+        for call in reversed(calls):
+            if call.client is NOBODY:
+                call.stage = "over"
+                continue
+            call.stage = "waiting"
+            call.most = min(call.most, most)
+            self._queue.appendleft(call)
+
+    # Deadlines
+
+    def _expire_all(self, now: float) -> Optional[float]:
+        """End what is overdue; returns the next deadline."""
+        late = [call for call in self._queue if call.deadline <= now]
+        for call in late:
             self._queue.remove(call)
             call.finish(
-                answers.too_late(
-                    f"No slot became free within the {call.seconds:.3g} s that were left."
-                )
+                answers.too_late("The deadline passed while the request waited for a free slot.")
             )
-            return
-        link.state, link.call = "ending", None
+        for link in list(self._links.values()):
+            if any(call is not None and call.deadline <= now for call in link.group):
+                self._expire(link, now)
+        self._feed()
+        live = [call.deadline for call in self._queue]
+        for link in self._links.values():
+            live += [call.deadline for call in link.group if call is not None]
+        return min(live, default=None)
+
+    def _expire(self, link: Link, now: float) -> None:
+        link.state = "ending"
         self._tell(wire.Note(wire.KILL, link.slot, link.pid))
-        call.finish(
-            answers.too_late(
-                f"The prediction did not end within {call.seconds:.3g} s; its worker was stopped and is replaced. "
-                "Send fewer rows, or raise the endpoint's deadline."
-            )
+        calls = link.unanswered()
+        # Those of its group run again, each by itself: one of them may be what the worker hung on.
+        self._again(
+            [call for call in calls if call.deadline > now and call.stage == "computing"], 1
         )
+        for call in calls:
+            if call.stage != "waiting":
+                call.finish(
+                    answers.too_late(
+                        "The deadline passed during the prediction; its worker is replaced."
+                    )
+                )
+        self._changed()
 
     # Workers
 
     def add(self, note: wire.Note) -> None:
-        """A new worker, with its socket in the note."""
+        """A worker has been started; ``note.fd`` is the way to it."""
+        if note.fd is None:
+            return
         link = Link(self, note.slot, note.pid)
         self._links[note.pid] = link
         sock = socket.socket(fileno=note.fd)
         sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(loop.connect_accepted_socket(lambda: link, sock))
+        task = self._loop.create_task(self._loop.connect_accepted_socket(lambda: link, sock))
         self._joining = [other for other in self._joining if not other.done()] + [task]
 
-    def heard(self, link: Link, header: Dict[str, Any], body: bytes) -> None:
+    def heard(self, link: Link, frame: frames.Frame) -> None:
         """A frame of a worker."""
-        event = header["event"]
-        if event == "answer":
-            self._answered(link, header, body)
-        elif event == "ready":
-            link.state, link.report = "idle", header
-            self._warm(link)
-        elif event == "failed":
-            link.failure = Failure(header["message"], header["traceback"])
+        if frame.kind == frames.ANSWERS:
+            self._answered(link, frame)
+        elif frame.kind == frames.EVENT:
+            self._told(link, link.told(frame))
+        elif link.group and link.group[0] is not None:
+            self._streamed(link.group[0], link, frame)
 
-    def _warm(self, link: Link) -> None:
+    def _told(self, link: Link, fields: Dict[str, Any]) -> None:
+        event = fields["event"]
+        if event == "ready":
+            link.state, link.report = "idle", fields
+            self._warm()
+        elif event == "failed":
+            link.failure = Failure(fields["message"], fields["traceback"])
+        elif event == "batch":
+            self.grouping.switch_off(f"worker {link.slot}: {fields['reason']}")
+
+    def _warm(self) -> None:
         if self.unready() is None and not self.report:
             reports = [each.report for each in self._links.values()]
             self.report = max(reports, key=lambda report: sum(report["phases"].values()))
             names = {name: None for report in reports for name in report["modules"]}
             self.report = {**self.report, "modules": list(names)}
+            self.grouping.learn([report.get("batch", {}) for report in reports])
             self._tell(wire.Note(wire.READY))
         self._feed()
         self._changed()
 
-    def _answered(self, link: Link, header: Dict[str, Any], body: bytes) -> None:
-        call, link.call = link.call, None
-        if call is None:  # its deadline came first
-            return
-        link.state = "idle"
+    def _answered(self, link: Link, frame: frames.Frame) -> None:
+        finished = []
+        group = link.group
+        for answered in frames.answered(frame):
+            call = group[answered.place] if answered.place < len(group) else None
+            if call is None:  # a deadline came first
+                continue
+            group[answered.place] = None
+            if answered.status > frames.LATER:
+                finished.append((call, answered))
+            else:
+                self._again([call], 1 if answered.status == frames.ALONE else call.most)
+        if finished:
+            self.grouping.count(finished[0][1].batch)
+            self._succeeded()
+        if frame.number and link.state == "busy":
+            link.state, link.group = "idle", []
+            self._feed()
+        for call, (_, status, milliseconds, batch, body, kind, more) in finished:
+            call.finish(Answer(status, body, kind, milliseconds, batch, more))
+
+    def _succeeded(self) -> None:
         if self._crashes:
             self._crashes.succeeded()
             self._tell(wire.Note(wire.SUCCESS))
             self._changed()
-        self._feed()
-        call.finish(Answer(header["status"], body, header["type"], header["ms"]))
+
+    def _streamed(self, call: Call, link: Link, frame: frames.Frame) -> None:
+        if frame.kind == frames.STREAM and call.stage == "computing":
+            call.stage = "streaming"
+            self._succeeded()
+            call.client.begin(frame.content.decode("latin-1"), link)
+            if call.client is NOBODY:
+                link.cancel()
+        elif frame.kind == frames.PIECE and call.stage == "streaming":
+            call.client.piece(frame.content)
+        elif frame.kind == frames.END and link.state == "busy":
+            link.state, link.group = "idle", []
+            link.resume()
+            call.stage = "over"
+            call.client.end()
+            self._feed()
 
     def lost(self, link: Link) -> None:
         """A worker's socket closed, mostly by its death, of which the leader will tell."""
         if link.status is not None:
             self._bury(link)
         elif link.state != "ending":
-            asyncio.get_running_loop().call_later(LAST_WORDS, self._end, link)
+            self._loop.call_later(LAST_WORDS, self._end, link)
 
     def _end(self, link: Link) -> None:
         # One that lives on without its socket cannot be used.
@@ -239,10 +257,11 @@ class Dispatcher:
         if link is None:
             return
         link.status = note.status
+        link.resume()
         if link.closed:
             self._bury(link)
         else:
-            asyncio.get_running_loop().call_later(LAST_WORDS, self._bury, link)
+            self._loop.call_later(LAST_WORDS, self._bury, link)
 
     def _bury(self, link: Link) -> None:
         if self._links.pop(link.pid, None) is None or link.status is None:
@@ -254,8 +273,13 @@ class Dispatcher:
             self._fail(link.failure or answers.died_loading(link.slot, how))
         elif was != "ending":
             self._count(link, how)
-        if link.call is not None:
-            link.call.finish(answers.lost(link.slot, how))
+        size, calls = len(link.group), link.unanswered()
+        if size > 1:
+            self._again(calls, 1)
+            self._feed()
+        else:
+            for call in calls:
+                call.finish(answers.lost(link.slot, how))
         self._changed()
 
     def _fail(self, failure: Failure) -> None:
@@ -264,12 +288,7 @@ class Dispatcher:
             self._queue.popleft().finish(answers.not_loaded(self.failure))
 
     def _count(self, link: Link, how: str) -> None:
-        loop = asyncio.get_running_loop()
-        self._crashes.died(loop.time())
+        self._crashes.died(self._loop.time())
         reason = f": {link.failure.message}" if link.failure else ""
         self._last_death = f"worker {link.slot}, {how}{reason}"
-        loop.call_later(WINDOW + 0.01, self._changed)
-
-
-def _ignore(answer: Answer) -> None:
-    """Take the answer of a call whose client is gone."""
+        self._loop.call_later(WINDOW + 0.01, self._changed)

@@ -11,13 +11,13 @@ import math
 import os
 import socket
 import time
-from typing import Any, Dict, List, Optional, Set
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from urllib.parse import parse_qs
 
-from . import http1, log, memory, process, wire
-from .answers import Answer
+from . import calls, frames, http1, log, memory, process, wire
 from .connection import Connection
-from .dispatch import Call, Dispatcher
+from .dispatch import Dispatcher
 
 MAX_BODY = 256 * 1024 * 1024
 # Time for connections that wait in the backlog, and for requests on their way, before the listening socket closes.
@@ -25,6 +25,12 @@ SETTLE = 0.05
 # Time for clients to take their last answer.
 FAREWELL = 5.0
 LOAD_FAILED = 3
+# Between two looks for clients that take too long.
+SWEEP = 0.5
+_NAMED = ("fast_path", "workers", "workers_reason")
+
+
+Route = Callable[[Connection, http1.Request, str], None]
 
 
 class Waiter:
@@ -36,7 +42,7 @@ class Waiter:
 
 
 class Front:
-    """The server of one replica; lives in a process of its own.
+    """The server of one replica; lives in a process of its own. Made within the running event loop.
 
     ``spec`` as in the spawn protocol, ``listener`` a listening socket, ``control`` the socket to the leader.
     """
@@ -46,18 +52,22 @@ class Front:
     ) -> None:
         self.max_body = int(spec.get("max_body_bytes") or MAX_BODY)
         self.connections: Set[Connection] = set()
+        self.limits: Dict[Connection, float] = {}
         self.draining = False
         self._deadline = float(spec["deadline"])
         self._slots = int(spec["slots"])
         self._listener = listener
         self._control = control
         self._waiters: List[Waiter] = []
+        self._loop = asyncio.get_running_loop()
         self._dispatcher = Dispatcher(self._slots, self._tell, self._changed)
+        self._sweeper: Optional[asyncio.TimerHandle] = None
         self._server: Optional[asyncio.AbstractServer] = None
         self._over: Optional[asyncio.Future[int]] = None
         self._code = 0
-        self._routes = {
-            "/invocations": ("POST", self._invocations),
+        self._routes: Dict[str, Tuple[str, Route]] = {
+            "/invocations": ("POST", partial(self._predict, frames.INVOCATION)),
+            "/v2/infer": ("POST", partial(self._predict, frames.V2)),
             "/health/live": ("GET", self._live),
             "/health/ready": ("GET", self._ready),
             "/status": ("GET", self._status),
@@ -65,7 +75,7 @@ class Front:
 
     async def serve(self) -> int:
         """Answer requests until drained; returns the exit code."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         self._over = loop.create_future()
         self._control.setblocking(False)
         loop.add_reader(self._control.fileno(), self._hear)
@@ -101,14 +111,14 @@ class Front:
             return
         self.draining, self._code = True, code
         self._changed()
-        asyncio.get_running_loop().call_later(SETTLE, self._close)
+        self._loop.call_later(SETTLE, self._close)
 
     def _close(self) -> None:
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):
             connection.close_if_idle()
-        asyncio.get_running_loop().call_later(0, self._finish_if_empty)
+        self._loop.call_later(0, self._finish_if_empty)
 
     def left(self, connection: Connection) -> None:
         """A connection is closed."""
@@ -120,7 +130,7 @@ class Front:
         if self.connections:
             # An answered connection closes by itself once its client has read; one that never reads must not hold us.
             if not self._dispatcher.busy and not self._dispatcher.queued:
-                asyncio.get_running_loop().call_later(FAREWELL, self._finish)
+                self._loop.call_later(FAREWELL, self._finish)
             return
         self._finish()
 
@@ -133,12 +143,14 @@ class Front:
     def handle(self, connection: Connection, request: http1.Request) -> None:
         """Answer a request, now or later."""
         path, _, query = request.target.partition("?")
-        method, route = self._routes.get(path, ("", None))
-        if route is None:
+        found = self._routes.get(path)
+        if found is None:
             self._refuse(
                 connection, 404, "ENDPOINT_NOT_FOUND", f"There is no {path} here; use /invocations."
             )
-        elif request.method != method:
+            return
+        method, route = found
+        if request.method != method and (request.method, method) != ("HEAD", "GET"):
             self._refuse(
                 connection, 405, "BAD_REQUEST", f"{path} takes {method}, not {request.method}."
             )
@@ -148,34 +160,38 @@ class Front:
     def _refuse(self, connection: Connection, status: int, code: str, message: str) -> None:
         connection.reply(status, http1.error_body(code, message))
 
-    def _invocations(self, connection: Connection, request: http1.Request, query: str) -> None:
-        try:
-            seconds = self._seconds_left(request.headers.get("x-serving-deadline"))
-        except ValueError:
-            self._refuse(
-                connection,
-                400,
-                "BAD_REQUEST",
-                "x-serving-deadline is not a time in seconds since 1970.",
-            )
-            return
-
-        def done(answer: Answer) -> None:
-            timing = answer.milliseconds
-            extra = () if timing is None else (("server-timing", f"predict;dur={timing:.3f}"),)
-            connection.reply(answer.status, answer.body, answer.content_type, extra)
-
-        call = Call(request.body, request.headers.get("content-type"), seconds, done)
-        connection.abandon = lambda: self._dispatcher.drop(call)
+    def _predict(
+        self, what: int, connection: Connection, request: http1.Request, query: str
+    ) -> None:
+        deadline = request.headers.get("x-serving-deadline")
+        now = self._loop.time()
+        if deadline is None:
+            limit = now + self._deadline
+        else:
+            try:
+                limit = now + _seconds_left(deadline)
+            except ValueError:
+                self._refuse(
+                    connection,
+                    400,
+                    "BAD_REQUEST",
+                    "x-serving-deadline is not a time in seconds since 1970.",
+                )
+                return
+        call = calls.call(what, request.headers, request.body, limit, connection)
+        connection.abandon = partial(self._dispatcher.drop, call)
         self._dispatcher.submit(call)
 
-    def _seconds_left(self, deadline: Optional[str]) -> float:
-        if deadline is None:
-            return self._deadline
-        left = float(deadline) - time.time()
-        if not math.isfinite(left):
-            raise ValueError(deadline)
-        return min(left, 86400.0)
+    def notice(self) -> str:
+        """The header that tells the gateway of a smaller capacity, once; mostly empty."""
+        news = self._dispatcher.grouping.news()
+        if not news:
+            return ""
+        notice = {
+            "capacity": self._dispatcher.grouping.capacity,
+            "text": f"Batching is switched off: {news}",
+        }
+        return f"x-serving-notice: {json.dumps(notice)}\r\n"
 
     def _live(self, connection: Connection, request: http1.Request, query: str) -> None:
         connection.reply(200, b'{"live": true}')
@@ -189,25 +205,50 @@ class Front:
             "slots": self._slots,
             "busy": self._dispatcher.busy,
             "queued": self._dispatcher.queued,
+            "capacity": self._dispatcher.grouping.capacity,
+            "batch": self._dispatcher.grouping.describe(),
             "ready": self._unready() is None,
             "workers": [
                 {"slot": link.slot, "pid": link.pid, "state": link.state} for link in links
             ],
             "memory": memory.proportional(pids),
+            **self._facts(),
         }
         connection.reply(200, json.dumps(body).encode())
+
+    def _facts(self) -> Dict[str, Any]:
+        report = self._dispatcher.report
+        return {name: report[name] for name in _NAMED if name in report}
+
+    # Slow clients
+
+    def limit(self, connection: Connection, seconds: float) -> None:
+        """End what ``connection`` is doing unless it moves on within ``seconds``."""
+        self.limits[connection] = self._loop.time() + seconds
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for connection in [each for each, limit in self.limits.items() if limit <= now]:
+            del self.limits[connection]
+            connection.overdue()
+        self._sweeper = self._loop.call_later(SWEEP, self._sweep) if self.limits else None
 
     # Readiness
 
     def _ready(self, connection: Connection, request: http1.Request, query: str) -> None:
         try:
-            seconds = min(max(float(parse_qs(query).get("wait", ["0"])[0]), 0.0), 86400.0)
+            seconds = float(parse_qs(query).get("wait", ["0"])[0])
+            if not math.isfinite(seconds):
+                raise ValueError(query)
         except ValueError:
             self._refuse(
                 connection, 400, "INVALID_PARAMETER_VALUE", "wait is not a number of seconds."
             )
             return
-        timer = asyncio.get_running_loop().call_later(seconds, self._tell_readiness, connection)
+        seconds = min(max(seconds, 0.0), 86400.0)
+        timer = self._loop.call_later(seconds, self._tell_readiness, connection)
         self._waiters.append(Waiter(connection, timer))
         connection.abandon = lambda: self._forget(connection)
         if seconds == 0:
@@ -249,6 +290,9 @@ class Front:
                 {
                     "ready": True,
                     "slots": self._slots,
+                    "capacity": self._dispatcher.grouping.capacity,
+                    "batch": self._dispatcher.grouping.describe(),
+                    **self._facts(),
                     "phases": phases,
                     "modules": report.get("modules", []),
                     "pid": os.getppid(),
@@ -256,6 +300,17 @@ class Front:
                 }
             ).encode()
             connection.reply(200, body)
+
+
+def _seconds_left(deadline: str) -> float:
+    left = float(deadline) - time.time()
+    if not math.isfinite(left):
+        raise ValueError(deadline)
+    return min(left, 86400.0)
+
+
+async def _serve(spec: Dict[str, Any], listener: socket.socket, control: socket.socket) -> int:
+    return await Front(spec, listener, control).serve()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -273,4 +328,4 @@ def run(spec: Dict[str, Any], listener: socket.socket, control: socket.socket) -
     loop = _new_loop()
     loop.set_exception_handler(lambda _, context: log.say("front", f"unhandled: {context}"))
     asyncio.set_event_loop(loop)
-    return loop.run_until_complete(Front(spec, listener, control).serve())
+    return loop.run_until_complete(_serve(spec, listener, control))

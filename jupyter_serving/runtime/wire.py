@@ -1,19 +1,13 @@
-"""Messages between the processes of one replica.
-
-Front and worker exchange frames over a socket pair: 4 bytes header length, 8 bytes body length (big endian), a JSON
-header, the body as it is. Leader and front exchange fixed-size notes, one of which carries a file descriptor.
-"""
+"""Notes between the leader and the front of one replica: of fixed size; one of them carries a file descriptor."""
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, NamedTuple, Optional
 
-Frame = Tuple[Dict[str, Any], bytes]
+from . import frames
 
-_HEAD = struct.Struct(">IQ")
 _NOTE = struct.Struct(">BIIi")
 _FD = struct.Struct("@i")
 
@@ -27,59 +21,9 @@ KILL = 12  # worker ``pid`` ran into a deadline
 SUCCESS = 13  # a worker answered after deaths
 
 
-def pack(header: Dict[str, Any], body: bytes = b"") -> bytes:
-    """One frame as bytes."""
-    head = json.dumps(header).encode()
-    return _HEAD.pack(len(head), len(body)) + head + body
-
-
-class Unpacker:
-    """Cuts a stream of bytes into frames."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> List[Frame]:
-        """Take more bytes; returns the frames that are complete now."""
-        self._buffer += data
-        frames: List[Frame] = []
-        while len(self._buffer) >= _HEAD.size:
-            head, body = _HEAD.unpack_from(self._buffer)
-            end = _HEAD.size + head + body
-            if len(self._buffer) < end:
-                break
-            start = _HEAD.size + head
-            header = json.loads(self._buffer[_HEAD.size : start])
-            frames.append((header, bytes(self._buffer[start:end])))
-            del self._buffer[:end]
-        return frames
-
-
-def receive(sock: socket.socket) -> Optional[Frame]:
-    """Wait for one frame on a blocking socket; None when the other side is gone."""
-    head = _exactly(sock, _HEAD.size)
-    if head is None:
-        return None
-    header_size, body_size = _HEAD.unpack(head)
-    header = _exactly(sock, header_size)
-    body = _exactly(sock, body_size)
-    if header is None or body is None:
-        return None
-    return json.loads(header), bytes(body)
-
-
-def _exactly(sock: socket.socket, size: int) -> Optional[bytearray]:
-    data = bytearray(size)
-    view, done = memoryview(data), 0
-    while done < size:
-        try:
-            got = sock.recv_into(view[done:])
-        except ConnectionError:
-            return None
-        if not got:
-            return None
-        done += got
-    return data
+def pack(fields: Dict[str, Any]) -> bytes:
+    """What a worker tells the front besides answers, as bytes: ``{"event": "ready" | "failed", ...}``."""
+    return frames.event(fields)
 
 
 class Note(NamedTuple):

@@ -52,7 +52,7 @@ class Worker:
             sock.sendall(wire.pack(failed))
             return LOAD_FAILED
         ready = {"event": "ready", "phases": self._phases, "modules": self._modules()}
-        sock.sendall(wire.pack({**ready, **batching.describe()}))
+        sock.sendall(wire.pack({**ready, **scorer.describe(), **batching.describe()}))
         slot.serve(sock, scorer, batching, self._name)
         return 0
 
@@ -95,11 +95,13 @@ class Worker:
     def _warm_up(self, scorer: Scorer, model: Any) -> None:
         request = warmup.example_request(self._spec["model"], model.metadata)
         if request is None:
+            scorer.learn(None)
             return
         scored = scorer.answer(request, None)
         if scored.status != 200:
             text = scored.body[:2000].decode("utf-8", "replace")
             log.say(self._name, f"the model's own input example was refused: {text}")
+        scorer.learn(request)
 
     def _modules(self) -> Iterable[str]:
         return imports.learned(self._before, imports.environment_folders(), self._spec["model"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_serving.runtime.http1 import HEAD_LIMIT, Malformed, Parser, answer
+from jupyter_serving.runtime.http1 import FIELD_LIMIT, HEAD_LIMIT, Malformed, Parser, answer
 
 HEAD = b"POST /invocations HTTP/1.1\r\nhost: x\r\n"
 
@@ -109,8 +109,59 @@ def test_asks_to_continue_once_the_header_is_complete():
     assert parser.wants_continue
 
 
-def test_answer_has_its_length():
-    assert answer(200, b"ab", [("a", "b")], True) == (
-        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\na: b\r\n\r\nab"
+def test_answer_is_framed_and_says_when_the_connection_ends():
+    assert answer(200, "text/csv", "content-length: 2\r\n", True) == (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 2\r\n\r\n"
     )
-    assert b"connection: close" in answer(400, b"", [], False)
+    assert b"connection: close" in answer(400, "a/b", "", False)
+
+
+def test_a_media_type_cannot_end_its_line():
+    head = answer(200, "a/b\r\nset-cookie: x", "", True)
+    assert b"set-cookie" not in head
+    assert b"application/octet-stream" in head
+
+
+def test_too_many_header_lines_and_trailers_are_refused():
+    lines = b"".join(b"x%d: y\r\n" % number for number in range(FIELD_LIMIT))
+    with pytest.raises(Malformed, match="header lines"):
+        parse(HEAD + lines + b"\r\n")
+    chunked = HEAD + b"transfer-encoding: chunked\r\n\r\n0\r\n"
+    with pytest.raises(Malformed, match="trailers"):
+        parse(chunked + lines + b"a: b\r\n\r\n")
+    assert parse(chunked + lines + b"\r\n") is not None
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "1.0"),
+        (HEAD + b"host: y\r\n\r\n", "twice"),
+        (HEAD + b"content-type: a\r\ncontent-type: a\r\n\r\n", "twice"),
+    ],
+)
+def test_refuses_what_leaves_a_choice(data: bytes, why: str):
+    with pytest.raises(Malformed, match=why):
+        parse(data)
+
+
+def test_what_a_line_meant_is_remembered_but_not_for_other_lines():
+    first = parse(HEAD + b"Content-Type:  a/b \r\n\r\n")
+    second = parse(HEAD + b"Content-Type:  a/b \r\nx-request-id: 1\r\n\r\n")
+    third = parse(HEAD + b"Content-Type:  a/c \r\nx-request-id: 2\r\n\r\n")
+    assert first is not None and second is not None and third is not None
+    assert first.headers == {"host": "x", "content-type": "a/b"}
+    assert second.headers == {"host": "x", "content-type": "a/b", "x-request-id": "1"}
+    assert third.headers == {"host": "x", "content-type": "a/c", "x-request-id": "2"}
+
+
+def test_many_small_chunks_hold_only_their_bytes():
+    parser = Parser(100_000)
+    parser.feed(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    for _ in range(1000):
+        parser.feed(b"1\r\na\r\n" * 50)
+        assert parser.next() is None
+        assert parser.pending == 0
+    parser.feed(b"0\r\n\r\n")
+    request = parser.next()
+    assert request is not None and request.body == b"a" * 50_000

@@ -3,29 +3,7 @@ from __future__ import annotations
 import os
 import socket
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from jupyter_serving.runtime import wire
-
-
-@given(st.lists(st.binary(max_size=300), max_size=5), st.integers(1, 50))
-def test_frames_survive_any_cut(bodies: list[bytes], step: int):
-    stream = b"".join(wire.pack({"n": index}, body) for index, body in enumerate(bodies))
-    unpacker, frames = wire.Unpacker(), []
-    for start in range(0, len(stream), step):
-        frames += unpacker.feed(stream[start : start + step])
-    assert frames == [({"n": index}, body) for index, body in enumerate(bodies)]
-
-
-def test_receive_ends_with_the_peer():
-    left, right = socket.socketpair()
-    with right:
-        with left:
-            left.sendall(wire.pack({"a": 1}, b"xyz"))
-            left.sendall(wire.pack({"cut": 1}, b"xyz")[:-1])
-        assert wire.receive(right) == ({"a": 1}, b"xyz")
-        assert wire.receive(right) is None
 
 
 def test_each_note_keeps_its_own_descriptor():
