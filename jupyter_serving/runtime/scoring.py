@@ -12,66 +12,46 @@ The answer is what the MLflow of this environment gives (``mlflow.pyfunc.scoring
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import time
-import traceback
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from functools import partial
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Tuple,
+)
 
 from . import log
-from .fastpath import FastPath
+from .events import Events
+from .fastpath import FastPath, Rows
+from .faults import JSON as _JSON
+from .faults import Faults, Scored, refusal
+from .integers import Integers
+from .learning import Comparison
+from .plain import EXTRAS
+from .results import Encoder
+from .watched import Watched
 
-EXTRAS = ("client_request_id", "usage_context")
-_JSON = "application/json"
+__all__ = ["Scored", "Scorer", "Timed", "timed", "without_extras"]
+
+_CSV = "text/csv"
 _PARQUET = "application/vnd.apache.parquet"
+_PLAIN_TYPES = frozenset(
+    (_JSON, "application/json; charset=utf-8", "application/json;charset=utf-8")
+)
+_EXTRAS_WRITTEN = tuple(name.encode() for name in EXTRAS)
 
 
-class Scored(NamedTuple):
-    """An answer: HTTP status, body, media type, further header fields (lower-case names)."""
-
-    status: int
-    body: bytes
-    content_type: str = _JSON
-    headers: Tuple[Tuple[str, str], ...] = ()
-
-
-class Watched:
-    """The model as MLflow's code sees it, which remembers how ``predict`` ended.
-
-    ``outcome``: "unasked", "raised" (``error`` is the exception) or "returned" (``result`` is the type's name).
-    """
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.outcome = "unasked"
-        self.error: Optional[BaseException] = None
-        self.result = ""
-        # MLflow asks the signature of predict whether it takes params.
-        takes_params = "params" in inspect.signature(model.predict).parameters
-        self.predict: Callable[..., Any] = self._with_params if takes_params else self._without
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def forget(self) -> None:
-        """Begin a new request."""
-        self.outcome, self.error, self.result = "unasked", None, ""
-
-    def _with_params(self, data: Any, params: Optional[Dict[str, Any]] = None) -> Any:
-        return self._run(lambda: self._model.predict(data, params=params))
-
-    def _without(self, data: Any) -> Any:
-        return self._run(lambda: self._model.predict(data))
-
-    def _run(self, predict: Callable[[], Any]) -> Any:
-        try:
-            result = predict()
-        except BaseException as error:
-            self.outcome, self.error = "raised", error
-            raise
-        self.outcome, self.result = "returned", type(result).__name__
-        return result
+class Refused(Exception):
+    """The request is not taken; the text says why."""
 
 
 class Scorer:
@@ -89,35 +69,105 @@ class Scorer:
         self.fast: Optional[FastPath] = None
         self._reason = "not compared yet"
         self._model = Watched(model)
-        self._stack_trace = bool(spec.get("stack_trace"))
-        self._known: type = mlflow.exceptions.MlflowException
+        self._faults = Faults(
+            mlflow.exceptions.MlflowException, "shown" if spec.get("stack_trace") else "hidden"
+        )
+        self._most = int(spec.get("max_body_bytes") or 0)
+        self._encoder = Encoder(str(spec.get("nan") or "null"))
         self._schema = model.metadata.get_input_schema()
+        self._integers = Integers(self._schema)
         self._invocations = getattr(server, "invocations", None) or _inline(server)
         self._types = list(server.CONTENT_TYPES)
         # Newer versions read bytes, older ones text (their CSV reader takes nothing else).
         self._takes_bytes = hasattr(server, "CONTENT_TYPE_PARQUET")
+        self._events = Events(server, model, self._encoder.words, self._stream_fault)
 
     def answer(self, body: bytes, content_type: Optional[str]) -> Scored:
         """Answer one request; never raises what the request or the model caused."""
-        self._model.forget()
+        if self._most and len(body) > self._most:
+            return refusal(f"The request has {len(body)} bytes; at most {self._most} are taken.")
+        refused = self._events.refused(body)
+        if refused is not None:
+            return refused
+        fast = self.fast
+        if fast is not None and (content_type is None or content_type in _PLAIN_TYPES):
+            rows = fast.parse(body)
+            if rows is not None:
+                return self._quickly(fast, rows, body)
+        return self.slow(body, content_type)
+
+    def slow(self, body: bytes, content_type: Optional[str]) -> Scored:
+        """The same through MLflow's own code, whatever ``fast`` could take."""
+        return self._slowly(body, content_type, None)
+
+    def _quickly(self, fast: FastPath, rows: Rows, body: bytes) -> Scored:
+        try:
+            result = fast.predict(rows)
+        except BaseException as error:
+            # What an estimator says of an array is not what it says of a DataFrame: MLflow's way asks it again.
+            # Other models are not asked twice; MLflow words their failure.
+            known = None if fast.kind == "array" else partial(_raise, error)
+            return self._slowly(body, None, known)
+        try:
+            return Scored(200, fast.encode(result))
+        except BaseException:
+            return self._slowly(body, None, lambda: result)
+
+    def _slowly(
+        self, body: bytes, content_type: Optional[str], known: Optional[Callable[[], Any]]
+    ) -> Scored:
+        self._model.forget(known)
         media = content_type or _JSON
         if not self._takes_bytes and media.split(";")[0].strip() not in self._types:
             # Their own refusal asks Flask for the request, which is not there.
-            return _refusal(_unsupported(self._types, media))
+            return refusal(_unsupported(self._types, media))
         try:
-            data: Any = without_extras(body) if media.startswith(_JSON) else body
-            if not self._takes_bytes and not media.startswith(_PARQUET):
+            data: Any = self._cleaned(body) if media.startswith(_JSON) else body
+            if not self._takes_bytes and isinstance(data, bytes) and not media.startswith(_PARQUET):
                 data = data.decode("utf-8")
             response = self._invocations(data, media, self._model, self._schema)
+        except Refused as refused:
+            return refusal(str(refused))
         except BaseException as error:
-            return self.failure(error)
+            return self._explained(self.failure(error), body, media)
+        finally:
+            self._model.forget_known()
         if response.status != 200:
-            return _refusal(response.response)
-        return Scored(200, strict_json(response.response).encode(), response.mimetype)
+            return refusal(response.response)
+        return Scored(200, self._encoder.words(response.response).encode(), response.mimetype)
+
+    def _cleaned(self, body: bytes) -> bytes:
+        """The body without the platform's own keys; Refused where an integer column has a fraction."""
+        if not self._integers and not any(name in body for name in _EXTRAS_WRITTEN):
+            return body
+        try:
+            fields = json.loads(body)
+        except ValueError:
+            return body  # MLflow says what is wrong with it
+        found = self._integers.in_json(fields) if isinstance(fields, dict) else None
+        if found is not None:
+            raise Refused(found.sentence())
+        return without_extras(body, fields)
+
+    def _explained(self, scored: Scored, body: bytes, media: str) -> Scored:
+        """A refusal of CSV, which says only that a cast is not safe, with the place of the fraction."""
+        if media.startswith(_CSV) and self._integers and self._model.outcome == "unasked":
+            found = self._integers.in_csv(body.decode("utf-8", "replace"))
+            if found is not None:
+                return refusal(found.sentence())
+        return scored
 
     def learn(self, example: Optional[bytes]) -> None:
         """Compare the fast path with MLflow's own code, at load; install it where the answers are equal."""
-        self._reason = "no fast path"
+        self.fast = None
+        comparison = Comparison(self._model.itself, self._encoder, self._compared)
+        self.fast, self._reason = comparison.learn(example)
+        kind = self.fast.kind if self.fast is not None else "off"
+        log.say("fast path", f"{kind} ({self._reason})")
+
+    def _compared(self, body: bytes) -> Tuple[int, bytes]:
+        scored = self.slow(body, None)
+        return scored.status, scored.body
 
     def describe(self) -> Dict[str, Any]:
         """``{"fast_path": {"kind", "reason"}}`` for the replica's status."""
@@ -125,8 +175,15 @@ class Scorer:
         return {"fast_path": {"kind": kind, "reason": self._reason}}
 
     def stream(self, body: bytes, content_type: Optional[str]) -> Optional[Iterator[bytes]]:
-        """Server-sent events, when the request asks for a stream and the model has one; else None."""
-        return None
+        """Server-sent events, when the request asks for a stream and the model has one; else None.
+
+        Returns when the first piece is there. A request that fails before it is None, too: ``answer`` then tells why.
+        """
+        if content_type is not None and not content_type.startswith(_JSON):
+            return None
+        if self._most and len(body) > self._most:
+            return None
+        return self._events.stream(body, self._cleaned)
 
     @property
     def model(self) -> Watched:
@@ -135,68 +192,29 @@ class Scorer:
 
     def failure(self, error: BaseException) -> Scored:
         """The answer to what MLflow or the model raised."""
-        if isinstance(error, self._known):
-            fields: Dict[str, Any] = json.loads(error.serialize_as_json())  # type: ignore[attr-defined]
-            status = int(error.get_http_status_code())  # type: ignore[attr-defined]
-        else:
-            fields = {"error_code": "BAD_REQUEST", "message": self._story(error)}
-            if self._model.outcome != "unasked":  # a traceback of MLflow's parsing helps nobody
-                fields["stack_trace"] = _trace(error)
-            status = 400
-        cause = self._model.error
-        if cause is not None and not isinstance(cause, self._known) and cause is not error:
-            fields["message"] = f"{fields['message']} {log.last_line(cause)}"
-        if status >= 500:
-            status, fields["error_code"] = 400, "BAD_REQUEST"
-        if not self._stack_trace:
-            fields.pop("stack_trace", None)
-        return Scored(status, json.dumps(fields).encode())
+        return self._faults.answer(error, self._model)
 
-    def _story(self, error: BaseException) -> str:
-        last = log.last_line(error)
-        if self._model.outcome == "raised":
-            return f"Encountered an unexpected error while evaluating the model. {last}"
-        if self._model.outcome == "returned":
-            kind = self._model.result
-            return (
-                f"The model's predict returned a {kind} that cannot be written as JSON ({last}). "
-                "Return an array, a DataFrame, or lists, dictionaries, numbers and strings."
-            )
-        return f"The request could not be read. {last}"
+    def _stream_fault(self, error: BaseException) -> Scored:
+        if isinstance(error, Refused):
+            return refusal(str(error))
+        self._model.failed(error)
+        return self.failure(error)
 
 
-def without_extras(body: bytes) -> bytes:
-    """``body`` without the top-level keys that are for the platform, not for the model."""
-    if not any(name.encode() in body for name in EXTRAS):
-        return body
-    try:
-        fields = json.loads(body)
-    except ValueError:
-        return body  # MLflow says what is wrong with it
+def without_extras(body: bytes, fields: Any) -> bytes:
+    """``body``, which reads as ``fields``, without the top-level keys that are for the platform."""
     if not isinstance(fields, dict) or not any(name in fields for name in EXTRAS):
         return body
-    return json.dumps(
-        {name: value for name, value in fields.items() if name not in EXTRAS}
-    ).encode()
+    kept = {name: value for name, value in fields.items() if name not in EXTRAS}
+    return json.dumps(kept).encode()
 
 
-def strict_json(text: str) -> str:
-    """JSON text with ``null`` for NaN and infinities, which Python writes but JSON does not know."""
-    if "NaN" not in text and "Infinity" not in text:
-        return text
-    return json.dumps(json.loads(text, parse_constant=lambda name: None))
-
-
-def _refusal(text: str) -> Scored:
-    return Scored(400, json.dumps({"error_code": "BAD_REQUEST", "message": text}).encode())
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _unsupported(types: List[str], got: str) -> str:
     return f"This predictor only supports the following content types: Types: {types}. Got '{got}'."
-
-
-def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
 class _Response(NamedTuple):
