@@ -37,10 +37,10 @@ from .faults import Faults, Scored, refusal
 from .integers import Integers
 from .learning import Comparison
 from .plain import EXTRAS
-from .results import Encoder
+from .results import Encoder, strict_json
 from .watched import Watched
 
-__all__ = ["Scored", "Scorer", "Timed", "timed", "without_extras"]
+__all__ = ["EXTRAS", "Scored", "Scorer", "Timed", "strict_json", "timed", "without_extras"]
 
 _CSV = "text/csv"
 _PARQUET = "application/vnd.apache.parquet"
