@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,11 +41,11 @@ def wants_json(description: str, argv: Sequence[str] | None = None) -> bool:
     return bool(parser.parse_args(argv).json)
 
 
-def publish(bars: Sequence[Bar], as_json: bool) -> int:
-    """Print the result; exit status 0 only if every bar holds."""
+def publish(bars: Sequence[Bar], as_json: bool, details: Mapping[str, Any] | None = None) -> int:
+    """Print the result, in JSON with the ``details`` beside it; exit status 0 only if every bar holds."""
     if as_json:
         facts = {"bars": [b.to_json() for b in bars], "machine": machine(), "versions": versions()}
-        print(json.dumps(facts))
+        print(json.dumps({**facts, **(details or {})}))
     else:
         for bar in bars:
             sign = ">=" if bar.more_is_better else "<="
