@@ -7,40 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from ..errors import Overloaded, ServingError, Unavailable
-from . import heads, tokens
+from ..errors import NotFound, PermissionDenied, ServingError, Unavailable
+from . import heads, notice, refusals, tokens
+from .capture import Captures
+from .deadlines import Deadlines
+from .endpoint import Endpoint
 from .exchange import Exchange
+from .failures import RETRY_COLD_SECONDS, overloaded
 from .meter import Meter
+from .pools import Pools
+from .questions import Questions
 from .queue import Change, Grant, Lane, Member, QueueFull, Queues
 from .reports import Notices, Reports
 from .request import Client, Request
-from .routes import Endpoint, Table
-from .targets import HEALTH, parse
+from .routes import Routed, Table
+from .targets import PREDICTIONS, parse
 from .upstream import Loss, Pool
 
 log = logging.getLogger(__name__)
 
-# A refusing replica is left alone for this long, doubled up to the second one, so that it does not attract requests.
-SUSPEND_SECONDS = (0.25, 8.0)
 # Bodies of all waiting requests together.
 HELD_BYTES = 1024 * 1024 * 1024
-RETRY_COLD_SECONDS = 5.0
-_HEALTHY = heads.response_head(
-    200,
-    [],
-    [(b"content-type", b"application/json"), (b"content-length", b"15")],
-    keep_alive=True,
-)
-
-
-def retry_after(waiting: int, rate: float, longest: float) -> float:
-    """Whole seconds until ``waiting`` requests are worked off at ``rate`` per second: 1 … ``longest``, 5 at rate 0."""
-    seconds = math.ceil(waiting / rate) if rate else RETRY_COLD_SECONDS
-    return max(1.0, min(seconds, math.ceil(longest)))
 
 
 class Dispatcher:
@@ -69,10 +59,11 @@ class Dispatcher:
         self.table = Table()
         self.queues: Queues[Exchange] = Queues()
         self.reports = Reports(loop, notices, self.queues, clock)
+        self.deadlines = Deadlines(loop, clock)
         self._notices = notices
-        self._pools: dict[str, Pool] = {}
-        self._answered: set[str] = set()
-        self._pauses: dict[str, float] = {}
+        self.captures = Captures()
+        self._questions = Questions(self.table, self.queues, self.captures)
+        self._pools = Pools(clock)
         self._warm_since: dict[str, float] = {}
         self._held_bytes = 0
         self._request_log = request_log
@@ -82,29 +73,40 @@ class Dispatcher:
     def admit(self, request: Request) -> int:
         """Check path, caller and endpoint of a request before its body is read; returns the body's limit."""
         request.target = target = parse(request.method, request.url)
-        if target is HEALTH:
+        if target.name is None:
+            if target.kind == "models" and not request.trusted:
+                request.caller = tokens.known(self.table, request.noted.get(b"authorization"))
             return 0
         if not request.trusted:
-            tokens.check(self.table, target.name, request.header(b"authorization"))
-        return self.table.find(target.name).max_body_bytes
+            if target.kind == "captures":
+                raise PermissionDenied(
+                    "Captured requests are told on the gateway's unix socket only.",
+                    hint="Ask through Jupyter, or as the user who runs the gateway.",
+                )
+            self._check(target.name, request.noted.get(b"authorization"))
+        limit = self.table.find(target.name).max_body_bytes
+        return limit if target.kind in PREDICTIONS else 0
 
     def serve(self, request: Request, client: Client) -> None:
         """Answer a whole request: route it, give it a slot or let it wait."""
-        if request.target is HEALTH:
-            body = b"" if request.method == "HEAD" else b'{"status":"ok"}'
-            client.send(_HEALTHY + body, end=True)
-            return
         try:
-            routed = self.table.route(request.target.name, request.target.entity)
+            if request.target.kind not in PREDICTIONS:
+                client.send(self._questions.answer(request), end=True)
+                return
+            routed = self.table.route(request.target)
         except ServingError as error:
-            self._refuse(request, client, error)
+            self._note_refusal(request.target.name or "", error)
+            rid = heads.request_id(request.noted.get(b"x-request-id"))
+            client.send(refusals.answer(error, request, rid), end=True)
             return
         exchange = Exchange(self, request, client, routed)
-        self.meter(exchange.key).arrived(self.wall())
+        if routed.endpoint.capture is not None:
+            exchange.record = self.captures.sample(routed, request, exchange.rid, self.wall())
         try:
             self._offer(exchange)
         except QueueFull as full:
-            exchange.refuse(self._overloaded(exchange, full), "queue_full")
+            rate = self.meter(exchange.key).rate.rate(self.clock())
+            exchange.refuse(overloaded(routed, full, rate), "queue_full")
 
     # --- configuration ------------------------------------------------------------------------------
 
@@ -134,12 +136,7 @@ class Dispatcher:
 
     def pool(self, member: Member[Exchange]) -> Pool:
         """Connections to a replica."""
-        pool = self._pools.get(member.id)
-        if pool is None or pool.address != member.address:
-            if pool is not None:
-                pool.retire()
-            pool = self._pools[member.id] = Pool(member.address, self.clock)
-        return pool
+        return self._pools.of(member)
 
     def cold_seconds(self, key: str, since: float) -> float:
         """How long after ``since`` the served entity had no ready replica."""
@@ -165,16 +162,25 @@ class Dispatcher:
     def free(self, member: Member[Exchange]) -> None:
         """A slot is free: the next request gets it, or the replica is drained."""
         self._run(self.queues.release(member))
-        if self.queues.retire(member):
+        if member.leaving and self.queues.retire(member):
             self._drop_pool(member.id)
             self._notices.drained(member.id)
 
     def answering(self, member: Member[Exchange], key: str) -> None:
         """A replica began to answer: it is well."""
-        self._pauses.pop(member.id, None)
-        if member.id not in self._answered:
-            self._answered.add(member.id)
+        if self._pools.well(member.id):
             self._notices.first_response(member.id, key)
+
+    def noticed(self, member: Member[Exchange], key: str, value: bytes) -> None:
+        """A replica says that something changed for the worse: heed it at once, and tell the controller."""
+        said = notice.read(value)
+        if said is None:
+            log.error("replica %s: a notice cannot be read: %r", member.id, value[:200])
+            return
+        log.warning("replica %s: %s (capacity %s)", member.id, said.text, said.capacity)
+        if said.capacity is not None:
+            member.narrow(said.capacity)
+        self._notices.notice(member.id, key, said.text, said.capacity)
 
     def failed(self, member: Member[Exchange], loss: Loss, reason: str) -> None:
         """A connection to a replica failed: tell the controller; leave it alone for a while where none can be had."""
@@ -184,15 +190,15 @@ class Dispatcher:
         self._notices.replica_failed(member.id, reason)
         if loss is not Loss.NEVER_BEGAN:
             return
-        shortest, longest = SUSPEND_SECONDS
-        pause = self._pauses.get(member.id, shortest)
-        self._pauses[member.id] = min(longest, pause * 2)
         self.queues.suspend(member)
         self._note_warmth(member.lane)
-        self.loop.call_later(pause, self._resume, member)
+        self.loop.call_later(self._pools.pause(member.id), self._resume, member)
 
     def over(self, exchange: Exchange, status: int) -> None:
         """A request has ended."""
+        if exchange.record is not None:
+            seconds = self.clock() - exchange.request.arrived
+            self.captures.add(exchange.routed.endpoint.name, exchange.record, status, seconds)
         if self._request_log:
             seconds = self.clock() - exchange.request.arrived
             where = f"{exchange.routed.endpoint.name}/{exchange.routed.entity.name}"
@@ -212,6 +218,23 @@ class Dispatcher:
                 exchange.refuse(Unavailable(message, retry_after=RETRY_COLD_SECONDS), "closing")
 
     # --- inside -------------------------------------------------------------------------------------
+
+    def _check(self, name: str, authorization: bytes | None) -> None:
+        try:
+            tokens.check(self.table, name, authorization)
+        except ServingError:
+            if name in self.table:
+                self.reports.turned_away(name, "token")
+            raise
+
+    def _note_refusal(self, name: str, error: ServingError) -> None:
+        """Count what was refused before it belonged to a served entity, where its endpoint is known."""
+        if name in self.table:
+            state = self.table.find(name).state
+            reason = {"STOPPED": "stopped", "FAILED": "failed"}.get(state)
+            if isinstance(error, NotFound):
+                reason = "unknown_entity"
+            self.reports.turned_away(name, reason or "unavailable")
 
     def _offer(self, exchange: Exchange, *, accepted: bool = False) -> None:
         member = self.queues.offer(exchange.key, exchange, accepted=accepted)
@@ -238,15 +261,12 @@ class Dispatcher:
 
     def _route_anew(self, exchange: Exchange) -> None:
         """Its queue is gone or closed: route it as if it came now, ahead of the bound."""
-        target = exchange.request.target
         try:
-            routed = self.table.route(target.name, target.entity)
+            routed: Routed = self.table.route(exchange.request.target)
         except ServingError as error:
             exchange.refuse(error, "rerouted")
             return
-        self.meter(exchange.key).left()
-        exchange.routed = routed
-        self.meter(exchange.key).arrived(self.wall())
+        exchange.move(routed)
         self._offer(exchange, accepted=True)
 
     def _apply(self, before: Sequence[Endpoint], after: Sequence[Endpoint]) -> list[str]:
@@ -261,7 +281,8 @@ class Dispatcher:
             self._note_warmth(self.queues.lanes.get(key), key)
         for key, _, _ in lanes:
             self._note_warmth(self.queues.lanes[key])
-        self._retire_pools()
+        self._pools.settle(self.queues.members)
+        self.captures.set(before, after)
         self._held_bytes -= sum(len(exchange.request.body) for exchange in change.homeless)
         self._run(change.grants)
         for exchange in [*change.homeless, *self._unservable(after)]:
@@ -285,24 +306,11 @@ class Dispatcher:
             for exchange in self._flush(entity.key)
         ]
 
-    def _retire_pools(self) -> None:
-        for replica, pool in list(self._pools.items()):
-            member = self.queues.members.get(replica)
-            if member is None:
-                self._drop_pool(replica)
-            elif member.leaving:
-                pool.retire()
-            else:
-                pool.revive()
-
     def _drop_pool(self, replica: str) -> None:
-        pool = self._pools.get(replica)
-        if pool is not None:
-            pool.retire()
-        if replica not in self.queues.members:
-            self._pools.pop(replica, None)
-            self._answered.discard(replica)
-            self._pauses.pop(replica, None)
+        if replica in self.queues.members:
+            self._pools.retire(replica)
+        else:
+            self._pools.drop(replica)
 
     def _resume(self, member: Member[Exchange]) -> None:
         grants = self.queues.resume(member)
@@ -315,21 +323,3 @@ class Dispatcher:
             self._warm_since.pop(lane.key if lane else key, None)
         else:
             self._warm_since.setdefault(lane.key, self.clock())
-
-    def _overloaded(self, exchange: Exchange, full: QueueFull) -> Overloaded:
-        """Refusal with the time after which the queue will have been worked off, at the rate measured now."""
-        rate = self.meter(exchange.key).rate.rate(self.clock())
-        endpoint = exchange.routed.endpoint
-        return Overloaded(
-            f"Too many requests: {full.waiting} wait already for served entity {exchange.routed.entity.name!r} of "
-            f"endpoint {endpoint.name!r} (limit {full.limit}).",
-            hint="Send fewer at once, or allow more concurrency.",
-            retry_after=retry_after(full.waiting, rate, endpoint.deadline),
-        )
-
-    def _refuse(self, request: Request, client: Client, error: ServingError) -> None:
-        rid = heads.request_id(request.header(b"x-request-id"))
-        answer = heads.error_response(
-            error, [(b"x-request-id", rid)], keep_alive=request.keep_alive
-        )
-        client.send(answer, end=True)

@@ -10,23 +10,22 @@ client, because the slot is free only when the replica is done with it.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ..errors import DeadlineExceeded, ReplicaLost, ServingError
-from . import heads
+from ..errors import ReplicaLost, ServingError
+from . import heads, refusals
+from .capture import Record
+from .failures import late, lost
+from .meter import Meter
 from .queue import Member
 from .request import Client, Request
 from .routes import Routed
 from .upstream import AnswerHead, Loss, ReplicaConnection
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .dispatch import Dispatcher
-
-log = logging.getLogger(__name__)
 
 # The replica answers 504 at the deadline itself and says more; we wait this much longer for it.
 GRACE_SECONDS = 0.5
@@ -34,6 +33,8 @@ GRACE_SECONDS = 0.5
 ABANDON_SECONDS = 30.0
 # One request that may have begun is sent once more, not again: it could be what kills replicas.
 PERHAPS_LIMIT = 1
+# Nobody was told anything: nginx's word for it in a log.
+GONE = 499
 
 
 class Stage(Enum):
@@ -46,20 +47,26 @@ class Stage(Enum):
 
 
 class Exchange:
-    """A request on its way; the ticket in the queue, the peer of the client, the caller of the replica."""
+    """A request on its way; the ticket in the queue, the peer of the client, the caller of the replica.
+
+    ``record`` is what is captured of it, None where nothing is.
+    """
 
     __slots__ = (
         "_chunked",
         "_cold",
         "_connection",
         "_dispatcher",
+        "_due",
         "_granted",
         "_member",
+        "_meter",
+        "_on_due",
         "_perhaps",
         "_status",
-        "_timer",
         "client",
         "deadline",
+        "record",
         "request",
         "rid",
         "routed",
@@ -73,9 +80,12 @@ class Exchange:
         self.request = request
         self.client: Client | None = client
         self.routed = routed
+        self.record: Record | None = None
         self.stage = Stage.WAITING
         self.deadline = request.arrived + routed.endpoint.deadline
-        self.rid = heads.request_id(request.header(b"x-request-id"))
+        self.rid = heads.request_id(request.noted.get(b"x-request-id"))
+        self._meter: Meter = dispatcher.meter(routed.entity.key)
+        self._meter.arrived(dispatcher.wall())
         self._cold = False
         self._granted = request.arrived
         self._member: Member[Exchange] | None = None
@@ -83,8 +93,8 @@ class Exchange:
         self._perhaps = 0
         self._status = 0
         self._chunked = False
-        left = max(0.0, self.deadline - dispatcher.clock())
-        self._timer: asyncio.TimerHandle = dispatcher.loop.call_later(left, self._on_deadline)
+        self._on_due: Callable[[Exchange], None] = Exchange._on_deadline
+        self._due = dispatcher.deadlines.add(self.deadline, self)
         client.peer = self
 
     @property
@@ -93,6 +103,13 @@ class Exchange:
         return self.routed.entity.key
 
     # --- waiting and running ------------------------------------------------------------------------
+
+    def move(self, routed: Routed) -> None:
+        """It waits for another served entity from now on."""
+        self._meter.left()
+        self.routed = routed
+        self._meter = self._dispatcher.meter(routed.entity.key)
+        self._meter.arrived(self._dispatcher.wall())
 
     def wait(self, *, cold: bool) -> None:
         """It is in the queue now; ``cold`` where no replica is ready."""
@@ -105,23 +122,24 @@ class Exchange:
         self.stage = Stage.RUNNING
         self._member = member
         self._granted = dispatcher.clock()
-        dispatcher.meter(self.key).started()
+        self._meter.started()
+        request = self.request
         head = heads.request_head(
-            self.request.headers,
-            len(self.request.body),
+            request.headers,
+            len(request.body),
             self.rid,
             dispatcher.wall() + self.deadline - self._granted,
-            trusted=self.request.trusted,
+            self._model(),
+            trusted=request.trusted,
         )
-        dispatcher.pool(member).request(self, head, self.request.body)
+        dispatcher.pool(member).request(self, head, request.body)
 
     def refuse(self, error: ServingError, reason: str) -> None:
         """It ends without having had a slot (any more); ``reason`` is the meter's word."""
-        self.stage = Stage.OVER
-        self._timer.cancel()
-        self._dispatcher.meter(self.key).refused(reason)
-        self._dispatcher.over(self, error.status)
+        self._stop()
+        self._meter.refused(reason)
         self._tell(error)
+        self._dispatcher.over(self, error.status)
 
     # --- Peer: the client's side --------------------------------------------------------------------
 
@@ -130,9 +148,9 @@ class Exchange:
         self.client = None
         if self.stage is Stage.WAITING:
             self._dispatcher.withdraw(self)
-            self.stage = Stage.OVER
-            self._timer.cancel()
-            self._dispatcher.meter(self.key).refused("client_gone")
+            self._stop()
+            self._meter.refused("client_gone")
+            self._dispatcher.over(self, GONE)
         elif self._connection is not None:
             self._connection.pause(False)
 
@@ -159,12 +177,14 @@ class Exchange:
         """A part of the answer: pass it on."""
         if end:
             self._connection = None
+        first = b""
         if head is not None:
             self.stage = Stage.ANSWERING
             self._status = head.status
-            self._dispatcher.answering(self._slot(), self.key)
+            first = self._begin(head, body, end)
+        if self.record is not None:
+            self.record.answered(body)
         if self.client is not None:
-            first = self._head_bytes(head, body, end) if head is not None else b""
             self._pass_on(first + self._framed(body, end), end)
         if end:
             self._release(self._status)
@@ -184,19 +204,23 @@ class Exchange:
             client.abort()
             self._release(ReplicaLost.status)
         elif loss is Loss.BEGAN or self._perhaps > PERHAPS_LIMIT:
-            self._tell(_lost(self.routed, reason))
+            self._tell(lost(self.routed, reason))
             self._release(ReplicaLost.status)
         else:
             self._wait_again(member)
 
     # --- deadlines ----------------------------------------------------------------------------------
 
+    def on_due(self) -> None:
+        """The next of its deadlines has passed."""
+        self._on_due(self)
+
     def _on_deadline(self) -> None:
         if self.stage is Stage.WAITING:
             self._dispatcher.withdraw(self)
-            self.refuse(_late(self.routed, "cold" if self._cold else "queue"), "deadline")
+            self.refuse(late(self.routed, "cold" if self._cold else "queue"), "deadline")
         else:
-            self._timer = self._dispatcher.loop.call_later(GRACE_SECONDS, self._on_overdue)
+            self._wait_for(GRACE_SECONDS, Exchange._on_overdue)
 
     def _on_overdue(self) -> None:
         """The replica did not answer at the deadline: the client is told, the slot stays taken."""
@@ -204,52 +228,63 @@ class Exchange:
             self._on_deadline()
             return
         if self.stage is Stage.RUNNING:
-            self._tell(_late(self.routed, "model"))
+            self._tell(late(self.routed, "model"))
         elif self.client is not None:
             client, self.client = self.client, None
             client.abort()
-        self._timer = self._dispatcher.loop.call_later(ABANDON_SECONDS, self._on_abandoned)
+            if self._connection is not None:
+                # It may be held back because that client did not read.
+                self._connection.pause(False)
+        self._wait_for(ABANDON_SECONDS, Exchange._on_abandoned)
 
     def _on_abandoned(self) -> None:
         if self._connection is not None:
             self._connection.close(f"no answer {ABANDON_SECONDS:.0f} s after the deadline")
 
+    def _wait_for(self, seconds: float, then: Callable[[Exchange], None]) -> None:
+        dispatcher = self._dispatcher
+        self._on_due = then
+        self._due = dispatcher.deadlines.add(dispatcher.clock() + seconds, self)
+
     # --- inside -------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self.stage = Stage.OVER
+        self._dispatcher.deadlines.remove(self._due, self)
 
     def _slot(self) -> Member[Exchange]:
         assert self._member is not None, "an exchange that hears of a replica holds a slot"
         return self._member
 
     def _wait_again(self, member: Member[Exchange]) -> None:
-        self._dispatcher.meter(self.key).stopped()
+        self._meter.stopped()
         self._member = None
         self._dispatcher.requeue(self)
         self._dispatcher.free(member)
 
     def _end_unbegun(self, member: Member[Exchange]) -> None:
         """It had a slot, but no replica saw it, and nobody waits for it any more."""
-        late = self._dispatcher.clock() >= self.deadline
-        self.stage = Stage.OVER
-        self._timer.cancel()
-        meter = self._dispatcher.meter(self.key)
-        meter.stopped()
-        meter.refused("deadline" if late else "client_gone")
+        in_time = self._dispatcher.clock() < self.deadline
+        self._stop()
+        self._meter.stopped()
+        self._meter.refused("client_gone" if in_time else "deadline")
+        self._dispatcher.over(self, GONE)
         self._dispatcher.free(member)
 
     def _release(self, status: int) -> None:
         """The replica is done with it: free the slot."""
-        self.stage = Stage.OVER
-        self._timer.cancel()
+        self._stop()
         now = self._dispatcher.clock()
-        self._dispatcher.meter(self.key).finished(status, now - self.request.arrived, now)
+        self._meter.finished(status, now - self.request.arrived, now)
         self._dispatcher.over(self, status)
         self._dispatcher.free(self._slot())
 
     def _tell(self, error: ServingError) -> None:
         if self.client is None:
             return
-        added = [(b"x-request-id", self.rid)]
-        answer = heads.error_response(error, added, keep_alive=self.request.keep_alive)
+        answer = refusals.answer(error, self.request, self.rid)
+        if self.record is not None:
+            self.record.told(error.status, answer.partition(b"\r\n\r\n")[2])
         self._pass_on(answer, True)
 
     def _pass_on(self, data: bytes, end: bool) -> None:
@@ -260,16 +295,30 @@ class Exchange:
             self.client = client.peer = None
         client.send(data, end=end)
 
-    def _head_bytes(self, head: AnswerHead, body: bytes, end: bool) -> bytes:
+    def _model(self) -> heads.Headers:
+        """What a V2 request asks for, as the replica is told; nothing for an invocation."""
+        target = self.request.target
+        if target.model is None:
+            return []
+        version = self.routed.entity.version
+        model = [(b"x-serving-model", target.model.encode())]
+        return [*model, (b"x-serving-model-version", version.encode())] if version else model
+
+    def _begin(self, head: AnswerHead, body: bytes, end: bool) -> bytes:
+        """The head of the answer is here; returns it as the client gets it."""
+        passed = heads.passed(head.headers)
+        member, dispatcher = self._slot(), self._dispatcher
+        dispatcher.answering(member, self.key)
+        if passed.notice is not None:
+            dispatcher.noticed(member, self.key, passed.notice)
+        if self.record is not None:
+            self.record.begun(head.status, head.headers)
         added = [
             (b"served-model-name", self.routed.entity.name.encode()),
             (b"x-request-id", self.rid),
-            (
-                b"server-timing",
-                heads.server_timing(self._timing(), _values(head, b"server-timing")),
-            ),
+            (b"server-timing", heads.server_timing(self._timing(), passed.timings)),
         ]
-        if not _values(head, b"content-length") and head.status not in (204, 304):
+        if not passed.sized and head.status not in (204, 304):
             if end:
                 added.append((b"content-length", b"%d" % len(body)))
             elif self.request.version == "1.1":
@@ -277,9 +326,7 @@ class Exchange:
                 self._chunked = True
             else:
                 self.request.keep_alive = False
-        return heads.response_head(
-            head.status, head.headers, added, keep_alive=self.request.keep_alive
-        )
+        return heads.response_head(head.status, passed.lines, added, self.request.ending)
 
     def _framed(self, body: bytes, end: bool) -> bytes:
         if not self._chunked:
@@ -296,30 +343,3 @@ class Exchange:
         if self._cold:
             parts.append((b"cold", cold))
         return [*parts, (b"replica", self._dispatcher.clock() - self._granted)]
-
-
-def _values(head: AnswerHead, name: bytes) -> list[bytes]:
-    return [value for key, value in head.headers if key == name]
-
-
-def _lost(routed: Routed, reason: str) -> ReplicaLost:
-    return ReplicaLost(
-        f"The replica of served entity {routed.entity.name!r} of endpoint {routed.endpoint.name!r} died while it held "
-        f"the request: {reason}.",
-        hint="The request may have run, so it was not sent to another replica. The replica's log says more.",
-    )
-
-
-def _late(routed: Routed, where: str) -> DeadlineExceeded:
-    name, limit = routed.endpoint.name, f"{routed.endpoint.deadline:g} s"
-    said = {
-        "cold": f"No replica of endpoint {name!r} became ready within the deadline of {limit}.",
-        "queue": f"The request waited for a free slot of endpoint {name!r} until the deadline of {limit}.",
-        "model": f"The model of endpoint {name!r} did not answer within the deadline of {limit}.",
-    }
-    hint = {
-        "cold": "The endpoint's events and logs say how far its start is.",
-        "queue": "Allow more concurrency, or send fewer requests at once.",
-        "model": "Send fewer rows per request, or raise the setting request_deadline_seconds.",
-    }
-    return DeadlineExceeded(said[where], hint=hint[where])

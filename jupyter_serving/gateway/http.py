@@ -16,16 +16,17 @@ from typing import Any, Literal
 import httptools
 
 from ..errors import PermissionDenied, ServingError
-from . import framing
-from .heads import Headers, error_response
+from . import framing, refusals
+from .connections import Connections
 from .request import Application, Peer, Request
-from .targets import MethodNotAllowed
 from .tokens import is_own_user
 
-Watched = Literal["nothing", "head", "body", "linger"]
+Watched = Literal["nothing", "head", "body", "linger", "turned away"]
 # Longest time for a head and for a body, from the moment that a part of it is here; a refused client may go on sending
-# for the last one, so that it gets to read its answer.
-SECONDS: dict[Watched, float] = {"head": 20.0, "body": 300.0, "linger": 30.0}
+# for the third one, so that it gets to read its answer (shorter where there are too many connections).
+SECONDS: dict[Watched, float] = {"head": 20.0, "body": 300.0, "linger": 30.0, "turned away": 1.0}
+# A client that takes nothing of its answer for so long has stopped reading.
+STALL_SECONDS = 60.0
 LINGER_BYTES = 512 * 1024 * 1024
 
 
@@ -36,20 +37,6 @@ class Stage(Enum):
     IGNORING = "ignoring: no further request will be read"
     LINGERING = "ignoring, until the client has read the last answer"
     CLOSED = "closed"
-
-
-class Connections:
-    """All client connections of this process, for an orderly end."""
-
-    def __init__(self) -> None:
-        self.all: set[Connection] = set()
-        self.closing = False
-
-    def close_idle(self) -> None:
-        """Close what is idle now, and everything else after its current answer."""
-        self.closing = True
-        for connection in list(self.all):
-            connection.close_if_idle()
 
 
 class Connection(asyncio.Protocol):
@@ -79,10 +66,12 @@ class Connection(asyncio.Protocol):
         self._stage = Stage.PARSING
         self._incoming: Request | None = None
         self._head_bytes = 0
+        self._body_bytes = 0
         self._pending: deque[Request] = deque()
         self._active: Request | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watched: Watched = "nothing"
+        self._stalled: asyncio.TimerHandle | None = None
         self._ignored = 0
         self.peer: Peer | None = None
 
@@ -91,10 +80,21 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """A client connected; a unix socket is for this user only."""
         self._transport = transport
-        self._connections.all.add(self)
-        if self._trusted and not is_own_user(transport.get_extra_info("socket")):
-            self._refuse(PermissionDenied("This socket is for the user who runs the gateway."))
-            self._advance()
+        roomy = self._connections.join(self)
+        if self._trusted:
+            # Only this user's programs get here: a flood on TCP must not shut Jupyter out.
+            if is_own_user(transport.get_extra_info("socket")):
+                self._connections.idle(self)
+            else:
+                self._turn_away(
+                    PermissionDenied("This socket is for the user who runs the gateway.")
+                )
+        elif roomy:
+            self._connections.idle(self)
+        elif self._connections.overrun:
+            transport.abort()
+        else:
+            self._turn_away(framing.too_many(self._connections.most))
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
             if self._ignored > LINGER_BYTES:
                 self._transport.abort()
             return
-        head_goes_on = self._incoming is not None and not self._incoming.head_complete
+        incoming = self._incoming
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -112,8 +112,8 @@ class Connection(asyncio.Protocol):
             # llhttp also complains about bytes after "connection: close": those are ours to ignore.
             if self._stage is Stage.PARSING:
                 self._refuse(framing.malformed(error))
-        if head_goes_on:
-            self._limit_unfinished_head(len(data))
+        if incoming is not None and incoming is self._incoming:
+            self._limit_unfinished(incoming, len(data))
         self._advance()
 
     def eof_received(self) -> bool | None:
@@ -123,8 +123,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
         self._stage = Stage.CLOSED
-        self._connections.all.discard(self)
+        self._connections.leave(self)
         self._watch("nothing")
+        self._unstall()
         self._pending.clear()
         peer, self.peer = self.peer, None
         if peer is not None:
@@ -132,11 +133,14 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads too slowly."""
+        if self._stalled is None:
+            self._stalled = self._loop.call_later(STALL_SECONDS, self._transport.abort)
         if self.peer is not None:
             self.peer.client_slow(True)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
+        self._unstall()
         if self.peer is not None:
             self.peer.client_slow(False)
 
@@ -146,7 +150,8 @@ class Connection(asyncio.Protocol):
         """A request begins."""
         if self._stage is Stage.PARSING:
             self._incoming = Request(self._clock(), self._trusted)
-            self._head_bytes = 0
+            self._head_bytes = self._body_bytes = 0
+            self._connections.busy(self)
 
     def on_url(self, url: bytes) -> None:
         """A part of the request target."""
@@ -172,19 +177,25 @@ class Connection(asyncio.Protocol):
         request.method = self._parser.get_method().decode("latin-1")
         request.version = self._parser.get_http_version()
         request.keep_alive = self._parser.should_keep_alive()
-        expects = framing.expects_continue(request.headers)
         declared = None
         try:
-            declared = framing.body_length(request.headers)
+            request.noted = framing.note(request.headers)
+            declared = framing.body_length(request.noted, request.version)
             request.limit = self._app.admit(request)
             if declared is not None and declared > request.limit:
                 raise framing.too_large(declared, request.limit)
         except ServingError as error:
             request.fault = error
+            expects = framing.expects_continue(request.noted)
             if expects or declared is None or declared > framing.SKIP_BYTES:
                 self._refuse(error)
             return
-        if expects and self._active is None and not self._pending:
+        if b"expect" in request.noted and framing.expects_continue(request.noted):
+            self._continue()
+
+    def _continue(self) -> None:
+        """Ask for the body, unless earlier answers have to come first: the client then sends it unasked."""
+        if self._active is None and not self._pending:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
@@ -228,7 +239,7 @@ class Connection(asyncio.Protocol):
     def close_if_idle(self) -> None:
         """Close where no request is being read or answered; else the current one is the last."""
         if self._active is None and not self._pending and self._incoming is None:
-            self._transport.close()
+            self._close()
 
     # --- the course of requests ---------------------------------------------------------------------
 
@@ -241,7 +252,7 @@ class Connection(asyncio.Protocol):
             if request.fault is None:
                 self._app.serve(request, self)
             else:
-                self._answer_fault(request, request.fault)
+                self.send(refusals.answer(request.fault, request), end=True)
         self._set_pace()
 
     def _set_pace(self) -> None:
@@ -267,18 +278,11 @@ class Connection(asyncio.Protocol):
         if not request.whole:
             self._linger()
         elif not request.keep_alive or self._connections.closing:
-            self._stage = Stage.IGNORING
-            self._transport.close()
+            self._close()
         elif self._pending:
             self._loop.call_soon(self._advance)
-
-    def _answer_fault(self, request: Request, fault: ServingError) -> None:
-        added: Headers = []
-        if isinstance(fault, MethodNotAllowed):
-            added.append((b"allow", fault.allowed.encode()))
-        with_body = request.method != "HEAD"
-        answer = error_response(fault, added, keep_alive=request.keep_alive, body=with_body)
-        self.send(answer, end=True)
+        elif self._incoming is None:
+            self._connections.idle(self)
 
     def _refuse(self, fault: ServingError) -> None:
         """Answer the request that is being read without reading on."""
@@ -288,6 +292,23 @@ class Connection(asyncio.Protocol):
         request.parts.clear()
         self._pending.append(request)
         self._stage = Stage.IGNORING
+
+    def _turn_away(self, fault: ServingError) -> None:
+        """Refuse the connection as such, whatever it is going to ask."""
+        self._refuse(fault)
+        self._advance()
+        self._watch("turned away")
+
+    def _close(self) -> None:
+        """Close once everything is written; a client that does not take it is not waited for."""
+        self._stage = Stage.IGNORING
+        self._transport.close()
+        self._watch("linger")
+
+    def _unstall(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _linger(self) -> None:
         """Close so that the client sees the answer: unread bytes at a close would reset the connection."""
@@ -303,13 +324,18 @@ class Connection(asyncio.Protocol):
         if self._pending:
             self._pending[-1].keep_alive = False
 
-    def _limit_unfinished_head(self, received: int) -> None:
-        """Refuse a head that never ends: the parser keeps an unfinished header to itself."""
-        if self._incoming is None or self._incoming.head_complete:
+    def _limit_unfinished(self, request: Request, received: int) -> None:
+        """Refuse what never ends: the parser keeps an unfinished header, and all of a chunk's framing, to itself."""
+        if request.fault is not None:
             return
-        self._head_bytes += received
-        if self._head_bytes > framing.HEAD_BYTES:
-            self._refuse(framing.head_too_large())
+        if request.head_complete:
+            self._body_bytes += received
+            if framing.excessive(self._body_bytes, request.size):
+                self._refuse(framing.too_much_framing())
+        else:
+            self._head_bytes += received
+            if self._head_bytes > framing.HEAD_BYTES:
+                self._refuse(framing.head_too_large())
 
     def _watch(self, what: Watched) -> None:
         """Have one timer for ``what``; a timer that already runs for it goes on."""
@@ -324,7 +350,7 @@ class Connection(asyncio.Protocol):
 
     def _too_slow(self, what: Watched) -> None:
         self._timer, self._watched = None, "nothing"
-        if what == "linger":
+        if what in ("linger", "turned away"):
             self._transport.abort()
         else:
             self._refuse(framing.too_slow(what, SECONDS[what]))

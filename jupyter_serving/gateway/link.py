@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .routes import Endpoint
+from .endpoint import Endpoint
 from .tokens import is_own_user
 
 log = logging.getLogger(__name__)
@@ -192,9 +192,15 @@ class Link:
         """A replica gave its first answer."""
         self._send({"type": "first_response", "replica": replica, "key": key, "at": self._wall()})
 
-    def stats(self, entities: dict[str, Any]) -> None:
-        """Counts by key since the last message."""
-        self._send({"type": "stats", "at": self._wall(), "entities": entities})
+    def notice(self, replica: str, key: str, text: str, capacity: int | None) -> None:
+        """A replica said that something changed for the worse."""
+        said = {"replica": replica, "key": key, "text": text, "capacity": capacity}
+        self._send({"type": "notice", **said})
+
+    def stats(self, entities: dict[str, Any], refused: dict[str, dict[str, int]]) -> None:
+        """Counts since the last message: by key, and by endpoint what reached no served entity."""
+        told = {"entities": entities, "refused": refused} if refused else {"entities": entities}
+        self._send({"type": "stats", "at": self._wall(), **told})
 
     def _send(self, message: dict[str, Any]) -> bool:
         if self._current is None:

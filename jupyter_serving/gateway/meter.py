@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..metrics.window import Histogram, RateWindow
+from .queue import Lane
 
 
 class Meter:
@@ -71,14 +72,20 @@ class Meter:
         self._refused[reason] = self._refused.get(reason, 0) + 1
         self._news = True
 
-    def report(self, queued: int, slots: int) -> dict[str, Any] | None:
-        """Deltas since the last report, and the gauges; None when there is nothing to tell."""
+    def report(self, lane: Lane[Any] | None) -> dict[str, Any] | None:
+        """Deltas since the last report, and the gauges; None when there is nothing to tell.
+
+        ``lane`` is None where the served entity left the routing.
+        """
+        queued = len(lane.waiting) if lane else 0
         if not self._news and not self.in_flight and not queued:
             return None
         told = {
             "in_flight": self.in_flight,
             "queued": queued,
-            "slots": slots,
+            "slots": lane.slots if lane else 0,
+            "capacity": lane.capacity if lane else 0,
+            "replicas": lane.held() if lane else {},
             "arrivals": self._arrivals,
             "finished": self._finished,
             "errors": self._errors,

@@ -1,8 +1,8 @@
-"""Who waits and who runs: one FIFO per served entity in front of replicas with hard slots (pure).
+"""Who waits and who runs: one FIFO per served entity in front of replicas with hard limits (pure).
 
-Invariants: a replica never holds more requests than its slots; a request waits only while no member has a free slot;
-waiting requests start in the order of their arrival. A replica's slots are counted by its id, not by queue: when a new
-config takes a replica over, requests of the old config still occupy it.
+Invariants: a replica never holds more requests than its limit; a request waits only while every member is full; waiting
+requests start in the order of their arrival. What a replica holds is counted by its id, not by queue: when a new config
+takes a replica over, requests of the old config still occupy it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from . import routes
+from .endpoint import Replica
 
 Ticket = TypeVar("Ticket", bound=Hashable)
 
@@ -27,27 +27,49 @@ class QueueFull(Exception):
 
 
 class Member(Generic[Ticket]):
-    """A replica as the queue sees it. ``lane`` is None once it left the routing."""
+    """A replica as the queue sees it. ``lane`` is None once it left the routing; ``limit`` is what it may hold."""
 
-    __slots__ = ("address", "draining", "id", "in_flight", "lane", "slots", "suspended")
+    __slots__ = (
+        "_ceiling",
+        "_told",
+        "address",
+        "draining",
+        "id",
+        "in_flight",
+        "lane",
+        "limit",
+        "slots",
+        "suspended",
+    )
 
-    def __init__(self, replica: routes.Replica) -> None:
+    def __init__(self, replica: Replica) -> None:
         self.id = replica.id
         self.in_flight = 0
         self.suspended = False
         self.lane: Lane[Ticket] | None = None
+        self._ceiling: int | None = None
         self.update(replica)
 
-    def update(self, replica: routes.Replica) -> None:
+    def update(self, replica: Replica) -> None:
         """Take over what the controller says now."""
         self.address = replica.address
         self.slots = replica.slots
         self.draining = replica.draining
+        self._told = replica.capacity or replica.slots
+        self._set_limit()
+
+    def narrow(self, capacity: int) -> None:
+        """The replica itself says what it can hold: that counts for its life, also where the controller says more."""
+        self._ceiling = capacity
+        self._set_limit()
+
+    def _set_limit(self) -> None:
+        self.limit = self._told if self._ceiling is None else min(self._told, self._ceiling)
 
     @property
     def usable(self) -> bool:
         """True where it may be given requests (it may still be full)."""
-        return self.lane is not None and not self.draining and not self.suspended and self.slots > 0
+        return self.lane is not None and not self.draining and not self.suspended and self.limit > 0
 
     @property
     def leaving(self) -> bool:
@@ -76,17 +98,29 @@ class Lane(Generic[Ticket]):
         """Slots of all replicas that take requests."""
         return sum(member.slots for member in self.members if member.usable)
 
+    @property
+    def capacity(self) -> int:
+        """Most requests that all replicas that take requests may hold together."""
+        return sum(member.limit for member in self.members if member.usable)
+
+    def held(self) -> dict[str, int]:
+        """Requests that each replica holds, by its id."""
+        return {member.id: member.in_flight for member in self.members}
+
     def pick(self) -> Member[Ticket] | None:
-        """The member with the most free slots, the least loaded of equals; None when all are full."""
-        best, best_free = None, 0
+        """The member that is least loaded for its limit, the larger of equals; None when all are full."""
+        best = None
         for member in self.members:
-            free = member.slots - member.in_flight
-            if free < 1 or not member.usable:
+            if member.in_flight >= member.limit or not member.usable:
                 continue
-            if free > best_free or (
-                best and free == best_free and member.in_flight < best.in_flight
-            ):
-                best, best_free = member, free
+            if best is None:
+                best = member
+                continue
+            # a / b < c / d without the division
+            load = member.in_flight * best.limit
+            least = best.in_flight * member.limit
+            if load < least or (load == least and member.limit > best.limit):
+                best = member
         return best
 
 
@@ -182,7 +216,7 @@ class Queues(Generic[Ticket]):
         return self._grants(member.lane) if member.lane else []
 
     def apply(
-        self, gone: Iterable[str], lanes: Sequence[tuple[str, int, Sequence[routes.Replica]]]
+        self, gone: Iterable[str], lanes: Sequence[tuple[str, int, Sequence[Replica]]]
     ) -> Change[Ticket]:
         """Change lanes at once: remove the keys of ``gone``, then set ``lanes`` to (key, limit, replicas).
 
@@ -208,7 +242,7 @@ class Queues(Generic[Ticket]):
         return change
 
     def _set_members(
-        self, key: str, limit: int, replicas: Sequence[routes.Replica]
+        self, key: str, limit: int, replicas: Sequence[Replica]
     ) -> list[Member[Ticket]]:
         lane = self.lanes.setdefault(key, Lane(key, limit))
         lane.limit = limit

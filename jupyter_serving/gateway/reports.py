@@ -34,8 +34,11 @@ class Notices(Protocol):
     def first_response(self, replica: str, key: str) -> None:
         """A replica gave its first answer."""
 
-    def stats(self, entities: dict[str, Any]) -> None:
-        """Counts by key since the last call."""
+    def notice(self, replica: str, key: str, text: str, capacity: int | None) -> None:
+        """A replica said that something changed for the worse; ``capacity`` is what it can hold now, if it said."""
+
+    def stats(self, entities: dict[str, Any], refused: dict[str, dict[str, int]]) -> None:
+        """Counts by key since the last call; ``refused``: by endpoint and reason, what reached no served entity."""
 
 
 class Reports:
@@ -61,6 +64,7 @@ class Reports:
         self._clock = clock
         self._meters: dict[str, Meter] = {}
         self._woken: dict[str, float] = {}
+        self._turned_away: dict[str, dict[str, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def meter(self, key: str) -> Meter:
@@ -71,6 +75,16 @@ class Reports:
         if meter is None:
             meter = self._meters[key] = Meter()
         return meter
+
+    def turned_away(self, endpoint: str, reason: str) -> None:
+        """A request of a known endpoint was refused before it belonged to a served entity.
+
+        Reasons: ``stopped``, ``failed``, ``unavailable``, ``unknown_entity``, ``token``.
+        """
+        counts = self._turned_away.setdefault(endpoint, {})
+        counts[reason] = counts.get(reason, 0) + 1
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def held(self, lane: Lane[Any]) -> None:
         """A request was put in the queue: wake the controller where no replica is ready (first one: at once)."""
@@ -97,14 +111,15 @@ class Reports:
         told = {}
         for key, meter in list(self._meters.items()):
             lane = self._queues.lanes.get(key)
-            report = meter.report(len(lane.waiting), lane.slots) if lane else meter.report(0, 0)
+            report = meter.report(lane)
             if report is not None:
                 told[key] = report
             elif lane is None:
                 del self._meters[key]
                 self._woken.pop(key, None)
-        if told:
-            self._notices.stats(told)
+        if told or self._turned_away:
+            self._notices.stats(told, self._turned_away)
+            self._turned_away = {}
 
     def stop(self) -> None:
         """Report what is left and stop the tick."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..errors import ServingError
-from .heads import Headers
+from .heads import CLOSES, STAYS, STAYS_1_0, Headers
 from .targets import HEALTH, Target
 
 
@@ -14,6 +14,8 @@ class Request:
 
     Attributes:
         arrived: monotonic seconds when it began to arrive.
+        caller: digest of the token that it came with, where a list for that caller is asked for.
+        noted: headers that we act upon ourselves, by name (``framing.NOTED``).
         trusted: True on the unix socket, where the peer is known to be this user.
         fault: why it is refused before anything serves it.
         whole: False where it is refused before all of it was read.
@@ -22,11 +24,13 @@ class Request:
     __slots__ = (
         "arrived",
         "body",
+        "caller",
         "fault",
         "headers",
         "keep_alive",
         "limit",
         "method",
+        "noted",
         "parts",
         "size",
         "target",
@@ -43,12 +47,14 @@ class Request:
         self.url = b""
         self.version = "1.1"
         self.headers: Headers = []
+        self.noted: dict[bytes, bytes] = {}
         self.keep_alive = False
         self.limit = 0
         self.size = 0
         self.parts: list[bytes] = []
         self.body = b""
         self.target: Target = HEALTH
+        self.caller: str | None = None
         self.fault: ServingError | None = None
         self.whole = True
 
@@ -57,12 +63,12 @@ class Request:
         """True once the whole head has been read."""
         return bool(self.method)
 
-    def header(self, name: bytes) -> bytes | None:
-        """First value of a header, by its name in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+    @property
+    def ending(self) -> bytes:
+        """How the head of its answer ends."""
+        if not self.keep_alive:
+            return CLOSES
+        return STAYS if self.version != "1.0" else STAYS_1_0
 
 
 class Peer(Protocol):

@@ -9,78 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-import msgspec
-
-from ..errors import BadRequest, NotFound, ServingError, Unavailable
-
-RETRY_UNAVAILABLE_SECONDS = 5.0
-
-
-class Replica(msgspec.Struct, frozen=True):
-    """A replica that may be used: ``address`` is ``unix:/path`` or ``tcp:host:port``, ``slots`` its hard limit."""
-
-    id: str
-    address: str
-    slots: int
-    draining: bool = False
-
-
-class Entity(msgspec.Struct, frozen=True):
-    """A served entity with its replicas; ``unavailable`` says why nothing can serve it."""
-
-    name: str
-    key: str
-    replicas: tuple[Replica, ...] = ()
-    unavailable: str | None = None
-
-
-class Share(msgspec.Struct, frozen=True):
-    """Whole percent of the requests for one served entity."""
-
-    entity: str
-    percent: int
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """All that the gateway knows about an endpoint, as sent by the controller (link protocol ``<Endpoint>``)."""
-
-    name: str
-    id: str
-    config_version: int
-    state: Literal["OPEN", "STOPPED", "CREATING", "FAILED"]
-    message: str = ""
-    routes: tuple[Share, ...] = ()
-    queue_limit: int = 1000
-    deadline: float = 297.0
-    max_body_bytes: int = 16 * 1024 * 1024
-    entities: tuple[Entity, ...] = ()
-    draining: tuple[str, ...] = ()
-    tokens: tuple[str, ...] = ()
-
-    def closed(self) -> ServingError | None:
-        """Why no request of this endpoint can be taken or held; None while it can."""
-        if self.state == "STOPPED":
-            return BadRequest(
-                self.message or f"Endpoint {self.name!r} is stopped.",
-                hint=""
-                if self.message
-                else "Start it in JupyterLab or with POST "
-                f"/api/2.0/serving-endpoints/{self.name}/config:start.",
-            )
-        if self.state == "FAILED":
-            return BadRequest(
-                self.message or f"Endpoint {self.name!r} failed to deploy.",
-                hint="" if self.message else "Its events and build logs say why.",
-            )
-        if not self.entities:
-            return Unavailable(
-                self.message or f"Endpoint {self.name!r} is being created and cannot answer yet.",
-                hint="" if self.message else "Try again when it is ready.",
-                retry_after=RETRY_UNAVAILABLE_SECONDS,
-            )
-        return None
+from ..errors import NotFound, ServingError, Unavailable
+from .endpoint import RETRY_UNAVAILABLE_SECONDS, Endpoint, Entity, Share
+from .targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,26 +104,58 @@ class Table:
         """True where any endpoint has this token digest (sha256, hex)."""
         return digest in self._known
 
-    def route(self, name: str, entity_name: str | None = None) -> Routed:
+    def names_of(self, digest: str) -> list[str]:
+        """Names of the endpoints that have this token digest."""
+        return [name for name, entry in self._entries.items() if digest in entry.endpoint.tokens]
+
+    def models(self, name: str, model: str, version: str | None) -> list[Entity]:
+        """Served entities that a V2 path means: ``model`` is the endpoint or a served entity of it.
+
+        Of an endpoint without a version these are all that take part in its split.
+        Raises ``NotFound``: no such endpoint, model or version.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            raise _unknown(name)
+        named = entry.endpoint.entities
+        if model != name:
+            named = tuple(entity for entity in named if entity.name == model)
+            if not named:
+                raise _no_entity(entry, model)
+        if version is None:
+            shared = frozenset(entry.cycle)
+            return [entity for entity in named if model != name or entity.name in shared]
+        found = [entity for entity in named if entity.version == version]
+        if not found:
+            known = ", ".join(sorted({e.version for e in named if e.version})) or "none"
+            raise NotFound(
+                f"Model {model!r} of endpoint {name!r} is not served in version {version!r}.",
+                hint=f"Versions that are: {known}.",
+            )
+        return found
+
+    def route(self, target: Target) -> Routed:
         """Choose the served entity for one request: the named one, else the next of the split.
 
         Raises:
-            NotFound: unknown endpoint or served entity.
+            NotFound: unknown endpoint, served entity or version.
             BadRequest: the endpoint is stopped or failed.
             Unavailable: it is being created, or nothing can serve the entity; the message says why.
         """
+        name = target.name or ""
         entry = self._entries.get(name)
         if entry is None:
             raise _unknown(name)
         if entry.closed is not None:
             raise _again(entry.closed)
-        chosen = entry.next_name() if entity_name is None else entity_name
+        chosen = target.entity
+        if target.model is not None and (target.model != name or target.version is not None):
+            chosen = self.models(name, target.model, target.version)[0].name
+        if chosen is None:
+            chosen = entry.next_name()
         entity = entry.entities.get(chosen)
         if entity is None:
-            raise NotFound(
-                f"Endpoint {name!r} has no served entity {chosen!r}.",
-                hint=f"It has: {', '.join(sorted(entry.entities))}.",
-            )
+            raise _no_entity(entry, chosen)
         if entity.unavailable:
             raise Unavailable(
                 f"Served entity {chosen!r} of endpoint {name!r} cannot answer: {entity.unavailable}",
@@ -206,6 +170,13 @@ class Table:
 def _again(error: ServingError) -> ServingError:
     """A fresh copy: an exception that is raised twice would collect tracebacks."""
     return type(error)(error.message, hint=error.hint, retry_after=error.retry_after)
+
+
+def _no_entity(entry: _Entry, name: str) -> NotFound:
+    return NotFound(
+        f"Endpoint {entry.endpoint.name!r} has no served entity {name!r}.",
+        hint=f"It has: {', '.join(sorted(entry.entities))}.",
+    )
 
 
 def _unknown(name: str) -> NotFound:

@@ -15,8 +15,9 @@ from ..places import Places
 from ..settings import Settings
 from ..version import version
 from . import listeners, state
+from .connections import Connections
 from .dispatch import Dispatcher
-from .http import Connection, Connections
+from .http import Connection
 from .link import Forget, Link, LinkConnection, Sync, Upsert
 from .revive import Reviver, accepts_connections
 
@@ -55,7 +56,9 @@ class Gateway:
         self._release_lock = release_lock
         self._saved = state.load(places.gateway_state)
         self._state = state.StateFile(places.gateway_state, self._saved)
-        self._connections = Connections()
+        self._connections = Connections(
+            settings.gateway_idle_seconds, settings.gateway_max_connections
+        )
         self._link = Link()
         self._link.listener = self
         self._dispatcher = Dispatcher(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from .routes import Endpoint
+from .endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 

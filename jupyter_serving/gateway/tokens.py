@@ -52,18 +52,24 @@ def check(table: Table, name: str, authorization: bytes | None) -> None:
         PermissionDenied: a token of another endpoint.
         NotFound: a known token, but no such endpoint.
     """
-    token = token_in(authorization)
-    if token is None:
-        raise Unauthenticated(_MISSING, hint=_HINT)
-    digest = digest_of(token)
-    if not table.knows_token(digest):
-        raise Unauthenticated(_UNKNOWN, hint=_HINT)
+    digest = known(table, authorization)
     matches = [hmac.compare_digest(digest, known) for known in table.find(name).tokens]
     if not any(matches):
         raise PermissionDenied(
             f"This token belongs to another endpoint than {name!r}.",
             hint=f"Get one from POST /api/2.0/serving-endpoints/{name}/tokens.",
         )
+
+
+def known(table: Table, authorization: bytes | None) -> str:
+    """Digest of the caller's token, which some endpoint has; raises ``Unauthenticated``."""
+    token = token_in(authorization)
+    if token is None:
+        raise Unauthenticated(_MISSING, hint=_HINT)
+    digest = digest_of(token)
+    if not table.knows_token(digest):
+        raise Unauthenticated(_UNKNOWN, hint=_HINT)
+    return digest
 
 
 def peer_uid(sock: Any) -> int | None:

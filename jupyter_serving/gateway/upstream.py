@@ -204,11 +204,14 @@ class ReplicaConnection(asyncio.Protocol):
     def _judge(self, exc: Exception | None) -> Loss:
         if self._begun:
             return Loss.BEGAN
-        # Linux resets a unix socket's peer exactly where bytes were left unread: a request that was not read
-        # whole cannot have begun. (TCP resets for other reasons too.)
+        # A unix socket tells for sure, also on a kept connection. Linux resets its peer exactly where bytes were left
+        # unread: a request that was not read whole cannot have begun. An orderly end means that all was read, and a
+        # replica that closes an idle connection does not read from it first. (TCP resets for other reasons too.)
         reset = isinstance(exc, (ConnectionResetError, BrokenPipeError))
-        if reset and self._pool.address.startswith("unix:"):
+        if reset and self._pool.local:
             return Loss.NEVER_BEGAN
+        if self._pool.local:
+            return Loss.BEGAN
         fast = self._pool.clock() - self._sent_at < RACE_SECONDS
         return Loss.PERHAPS if self._used and fast else Loss.BEGAN
 
@@ -227,6 +230,11 @@ class Pool:
         self._idle: list[ReplicaConnection] = []
         self._connecting: set[asyncio.Task[None]] = set()
         self._retired = False
+
+    @property
+    def local(self) -> bool:
+        """True for a unix socket."""
+        return self.address.startswith("unix:")
 
     def request(self, caller: Caller, head: bytes, body: bytes) -> None:
         """Send a request on an idle connection, or on a new one."""

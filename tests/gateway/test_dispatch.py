@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jupyter_serving.gateway.dispatch import retry_after
+from jupyter_serving.gateway.failures import retry_after
 
 from .replicas import (
     HealthyReplica,

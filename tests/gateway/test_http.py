@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_serving.gateway import http
+from jupyter_serving.gateway.connections import Connections
 from jupyter_serving.gateway.request import Client, Request
 
 from .replicas import HealthyReplica, SlowReplica, running
@@ -350,7 +351,7 @@ async def test_a_client_that_is_too_slow_is_told_so(
 ) -> None:
     times = {"head": 60.0, "body": 60.0, "linger": 0.05, part: 0.05}
     monkeypatch.setattr(http, "SECONDS", times)
-    app, connections = AppThatNeverAnswers(), http.Connections()
+    app, connections = AppThatNeverAnswers(), Connections()
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(
         lambda: http.Connection(app, connections, trusted=True), str(tmp_path / "s")
@@ -371,7 +372,7 @@ async def test_a_running_request_is_not_too_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "SECONDS", {"head": 0.05, "body": 0.05, "linger": 0.05})
-    app, connections = AppThatNeverAnswers(), http.Connections()
+    app, connections = AppThatNeverAnswers(), Connections()
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(
         lambda: http.Connection(app, connections, trusted=True), str(tmp_path / "s")

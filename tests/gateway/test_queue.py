@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from jupyter_serving.gateway.queue import Change, Grant, QueueFull, Queues
-from jupyter_serving.gateway.routes import Replica
+from jupyter_serving.gateway.endpoint import Replica
 
 LIMIT = 5
 NAMES = st.sampled_from(["a", "b", "c", "d"])

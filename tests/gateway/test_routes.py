@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_serving.errors import BadRequest, NotFound, Unavailable
-from jupyter_serving.gateway.routes import Endpoint, Entity, Share, Table, cycle_of
+from jupyter_serving.gateway.endpoint import Endpoint, Entity, Share
+from jupyter_serving.gateway.routes import Table, cycle_of
+from jupyter_serving.gateway.targets import Target
 
 
 @st.composite
@@ -34,8 +36,8 @@ def endpoint(
 def test_any_hundred_consecutive_requests_are_split_exactly(percents: list[int], skip: int) -> None:
     table = Table([endpoint(percents)])
     for _ in range(skip):
-        table.route("iris")
-    seen = Counter(table.route("iris").entity.name for _ in range(100))
+        table.route(Target("invocations", "iris"))
+    seen = Counter(table.route(Target("invocations", "iris")).entity.name for _ in range(100))
     assert seen == {f"e{n}": percent for n, percent in enumerate(percents) if percent}
 
 
@@ -52,21 +54,21 @@ def test_a_small_share_is_spread_and_not_sent_in_a_row() -> None:
 def test_a_membership_change_does_not_restart_the_split() -> None:
     table, seen = Table([endpoint([99, 1])]), Counter()
     for version in range(100):
-        seen[table.route("iris").entity.name] += 1
+        seen[table.route(Target("invocations", "iris")).entity.name] += 1
         table.put(endpoint([99, 1], message=str(version)))
     assert seen == {"e0": 99, "e1": 1}
 
 
 def test_a_named_served_entity_does_not_move_the_split() -> None:
     table = Table([endpoint([50, 50])])
-    first = table.route("iris").entity.name
-    assert table.route("iris", first).entity.name == first
-    assert table.route("iris").entity.name != first
+    first = table.route(Target("invocations", "iris")).entity.name
+    assert table.route(Target("invocations", "iris", first)).entity.name == first
+    assert table.route(Target("invocations", "iris")).entity.name != first
 
 
 def test_a_single_entity_without_routes_gets_everything() -> None:
     table = Table([Endpoint("a", "1", 1, "OPEN", entities=(Entity("only", "k"),))])
-    assert {table.route("a").entity.name for _ in range(5)} == {"only"}
+    assert {table.route(Target("invocations", "a")).entity.name for _ in range(5)} == {"only"}
 
 
 @pytest.mark.parametrize(
@@ -79,13 +81,13 @@ def test_a_single_entity_without_routes_gets_everything() -> None:
 )
 def test_a_closed_endpoint_says_why(changed: dict[str, str], error: type, words: str) -> None:
     with pytest.raises(error, match=words):
-        Table([endpoint([100], **changed)]).route("iris")  # type: ignore[arg-type]
+        Table([endpoint([100], **changed)]).route(Target("invocations", "iris"))  # type: ignore[arg-type]
 
 
 def test_an_endpoint_that_is_being_created_holds_once_it_has_entities() -> None:
-    assert Table([endpoint([100], state="CREATING")]).route("iris").entity.name == "e0"
+    assert Table([endpoint([100], state="CREATING")]).route(Target("invocations", "iris")).entity.name == "e0"
     with pytest.raises(Unavailable) as caught:
-        Table([endpoint([], state="CREATING")]).route("iris")
+        Table([endpoint([], state="CREATING")]).route(Target("invocations", "iris"))
     assert caught.value.retry_after
 
 
@@ -93,21 +95,21 @@ def test_an_unavailable_entity_says_why() -> None:
     entity = Entity("e", "k", unavailable="its model file is damaged.")
     table = Table([Endpoint("a", "1", 1, "OPEN", entities=(entity,))])
     with pytest.raises(Unavailable, match="its model file is damaged"):
-        table.route("a")
+        table.route(Target("invocations", "a"))
 
 
 def test_unknown_names_are_not_found() -> None:
     table = Table([endpoint([100])])
     for name, entity in (("nobody", None), ("iris", "e9")):
         with pytest.raises(NotFound):
-            table.route(name, entity)
+            table.route(Target("invocations", name, entity))
 
 
 def test_the_same_closed_endpoint_raises_a_fresh_error_each_time() -> None:
     table, caught = Table([endpoint([100], state="STOPPED")]), []
     for _ in range(2):
         with pytest.raises(BadRequest) as info:
-            table.route("iris")
+            table.route(Target("invocations", "iris"))
         caught.append(info.value)
     assert caught[0] is not caught[1]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_serving.gateway import state
-from jupyter_serving.gateway.routes import Endpoint, Entity, Replica, Share
+from jupyter_serving.gateway.endpoint import Endpoint, Entity, Replica, Share
 
 from .world import scenario, until
 
