@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import select
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -154,13 +155,16 @@ class ReplicaThatDiesInItsAnswer(HealthyReplica):
 
 
 class ReplicaThatClosesIdleConnections(HealthyReplica):
-    """Answers one request per connection; the next one on it meets a closing socket."""
+    """Answers one request per connection; the next one on it meets a closing socket, which nobody reads."""
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head, body = await self.read(reader)
         self.begun += 1
+        transport: Any = writer.transport
+        transport.pause_reading()
         await self.answer(writer, head, body)
-        await reader.read(1)
+        descriptor = writer.get_extra_info("socket").fileno()
+        await asyncio.to_thread(select.select, [descriptor], [], [], 10.0)
 
 
 class ReplicaThatSpeaksNoHttp(HealthyReplica):

@@ -1,8 +1,5 @@
-import json
-
 import pytest
 
-from jupyter_serving.errors import Overloaded
 from jupyter_serving.gateway import heads
 
 
@@ -24,23 +21,35 @@ def test_server_timing_merges_ours_and_the_replicas() -> None:
     assert merged == b"queue;dur=1.50, replica;dur=2000.00, predict;dur=1, gc"
 
 
-def test_an_error_is_json_with_an_integer_retry_after_rounded_up() -> None:
-    answer = heads.error_response(Overloaded("Full.", retry_after=1.2), [], keep_alive=False)
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 429 ") and b"retry-after: 2" in head
-    assert b"connection: close" in head and b"content-length: %d" % len(body) in head
-    assert json.loads(body) == {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "Full."}
+def test_the_replicas_own_identity_and_our_words_are_not_passed_on() -> None:
+    given = [
+        (b"x-request-id", b"theirs"),
+        (b"content-type", b"a/b"),
+        (b"connection", b"x-hop, close"),
+        (b"x-hop", b"1"),
+        (b"x-serving-notice", b"{}"),
+        (b"x-serving-anything", b"1"),
+        (b"server-timing", b"predict;dur=1"),
+    ]
+    passed = heads.passed(given)
+    assert passed.lines == [b"content-type: a/b\r\n"]
+    assert (passed.timings, passed.sized, passed.notice) == ([b"predict;dur=1"], False, b"{}")
+    assert heads.passed([(b"content-length", b"1")]).sized
 
 
-def test_a_head_request_gets_no_body() -> None:
-    answer = heads.error_response(Overloaded("Full."), [], keep_alive=True, body=False)
-    assert answer.endswith(b"\r\n\r\n")
+def test_a_head_is_status_headers_and_ending() -> None:
+    head = heads.response_head(200, [b"a: b\r\n"], [(b"c", b"d")], heads.CLOSES)
+    assert head == b"HTTP/1.1 200 OK\r\na: b\r\nc: d\r\nconnection: close\r\n\r\n"
 
 
-def test_the_replicas_own_identity_headers_are_replaced() -> None:
-    given = [(b"x-request-id", b"theirs"), (b"content-type", b"a/b"), (b"connection", b"close")]
-    head = heads.response_head(200, given, [(b"x-request-id", b"ours")], keep_alive=True)
-    assert head == b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\nx-request-id: ours\r\n\r\n"
+@pytest.mark.parametrize("model", [[], [(b"x-serving-model", b"iris")]])
+def test_a_client_cannot_speak_for_the_gateway(model: heads.Headers) -> None:
+    given = [(b"x-serving-model", b"other"), (b"x-serving-deadline", b"9"), (b"a", b"b")]
+    head = heads.request_head(given, 3, b"id", 1.5, model, trusted=True)
+    assert head.startswith(b"POST /v2/infer HTTP/1.1" if model else b"POST /invocations HTTP/1.1")
+    assert b"other" not in head and b"a: b\r\n" in head
+    assert head.count(b"x-serving-deadline") == 1 and b"x-serving-deadline: 1.500\r\n" in head
+    assert (b"x-serving-model: iris\r\n" in head) == bool(model)
 
 
 def test_an_unusual_status_is_passed_on() -> None:

@@ -87,8 +87,11 @@ def request(body: bytes = b"1", more: str = "", method: str = "POST", path: str 
             f"POST {PATH} HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n0\r\n\r\n",
             "HTTP/1.1",
         ),
-        (f"POST {PATH} HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "gzip"),
-        (f"POST {PATH} HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "chunk"),
+        (
+            f"POST {PATH} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "gzip",
+        ),
+        (f"POST {PATH} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "chunk"),
         (f"POST {PATH} HTTP/1.1\r\ncontent-length: -1\r\n\r\n", "HTTP/1.1"),
         (f"POST {PATH} HTTP/1.1\r\nbad header: 1\r\n\r\n", "HTTP/1.1"),
         (f"POST {PATH} HTTP/1.1\r\na: b\r\n folded\r\n\r\n", "HTTP/1.1"),

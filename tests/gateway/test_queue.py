@@ -5,8 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from jupyter_serving.gateway.queue import Change, Grant, QueueFull, Queues
 from jupyter_serving.gateway.endpoint import Replica
+from jupyter_serving.gateway.queue import Change, Grant, QueueFull, Queues
 
 LIMIT = 5
 NAMES = st.sampled_from(["a", "b", "c", "d"])
@@ -72,10 +72,19 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(
         slots=st.dictionaries(NAMES, st.integers(min_value=0, max_value=3), max_size=4),
         draining=st.sets(NAMES),
+        capacity=st.integers(min_value=0, max_value=6),
     )
-    def change(self, slots: dict[str, int], draining: set[str]) -> None:
-        self.replicas = tuple(Replica(n, "unix:" + n, s, n in draining) for n, s in slots.items())
+    def change(self, slots: dict[str, int], draining: set[str], capacity: int) -> None:
+        self.replicas = tuple(
+            Replica(n, "unix:" + n, s, n in draining, capacity) for n, s in slots.items()
+        )
         self.start(self.real.apply(["k"], [("k", LIMIT, self.replicas)]).grants)
+
+    @rule(name=NAMES, capacity=st.integers(min_value=1, max_value=4))
+    def narrow(self, name: str, capacity: int) -> None:
+        member = self.real.members.get(name)
+        if member is not None:
+            member.narrow(capacity)
 
     @rule(name=NAMES, on=st.booleans())
     def suspend(self, name: str, on: bool) -> None:
@@ -151,10 +160,30 @@ TestSlots = SlotMachine.TestCase
 TestSlots.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_the_replica_with_most_free_slots_is_chosen() -> None:
-    real = queues(Replica("a", "unix:a", 1), Replica("b", "unix:b", 3))
+def test_the_replica_that_is_least_loaded_for_its_capacity_is_chosen() -> None:
+    real = queues(Replica("a", "unix:a", 1), Replica("b", "unix:b", 1, capacity=3))
     chosen = [real.offer("k", n) for n in range(4)]
-    assert [m.id for m in chosen if m] == ["b", "b", "a", "b"]
+    assert [m.id for m in chosen if m] == ["b", "a", "b", "b"]
+    assert real.offer("k", 5) is None
+    assert (real.lanes["k"].slots, real.lanes["k"].capacity) == (2, 4)
+    assert real.lanes["k"].held() == {"a": 1, "b": 3}
+
+
+def test_a_replica_that_lowers_its_capacity_gets_no_more_until_it_has_room() -> None:
+    real = queues(Replica("a", "unix:a", 1, capacity=4))
+    first, *_ = [real.offer("k", n) for n in range(3)]
+    assert first is not None
+    first.narrow(2)
+    assert real.offer("k", 3) is None
+    assert real.release(first) == []
+    assert [grant.ticket for grant in real.release(first)] == [3]
+
+
+def test_the_controller_cannot_raise_what_the_replica_lowered() -> None:
+    real = queues(Replica("a", "unix:a", 1, capacity=4))
+    real.members["a"].narrow(1)
+    real.apply(["k"], [("k", LIMIT, [Replica("a", "unix:a", 1, capacity=4)])])
+    assert real.lanes["k"].capacity == 1
 
 
 def test_the_bound_counts_waiting_requests_only() -> None:

@@ -85,7 +85,10 @@ def test_a_closed_endpoint_says_why(changed: dict[str, str], error: type, words:
 
 
 def test_an_endpoint_that_is_being_created_holds_once_it_has_entities() -> None:
-    assert Table([endpoint([100], state="CREATING")]).route(Target("invocations", "iris")).entity.name == "e0"
+    assert (
+        Table([endpoint([100], state="CREATING")]).route(Target("invocations", "iris")).entity.name
+        == "e0"
+    )
     with pytest.raises(Unavailable) as caught:
         Table([endpoint([], state="CREATING")]).route(Target("invocations", "iris"))
     assert caught.value.retry_after

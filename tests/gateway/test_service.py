@@ -16,9 +16,7 @@ import pytest
 from jupyter_serving.gateway.service import EXIT_PORT
 
 from .replicas import HealthyReplica, ReplicaThatStreams, SlowReplica, running
-from .world import TOKEN, World, endpoint, entity, post, scenario, until, world_in
-
-KEY = "e1:1:m"
+from .world import KEY, TOKEN, World, endpoint, entity, post, scenario, until, world_in
 
 
 def taken(port: int = 0) -> socket.socket:

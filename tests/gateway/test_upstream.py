@@ -10,6 +10,7 @@ from jupyter_serving.gateway.upstream import AnswerHead, Loss, Pool, ReplicaConn
 
 from .replicas import (
     HealthyReplica,
+    ReplicaThatClosesIdleConnections,
     ReplicaThatDiesAfterItBegan,
     ReplicaThatDiesBeforeItBegins,
     SlowReplica,
@@ -18,6 +19,14 @@ from .replicas import (
 from .world import scenario, until
 
 HEAD = b"POST /invocations HTTP/1.1\r\ncontent-length: 1\r\n\r\n"
+
+
+class ReplicaThatDiesAtItsSecondRequest(HealthyReplica):
+    """Reads its second request, then its process is gone."""
+
+    async def predict(self) -> None:
+        if self.begun == 2:
+            raise ConnectionResetError
 
 
 class Recorder:
@@ -85,18 +94,34 @@ async def test_a_request_lost_on_a_fresh_connection_after_it_was_read_began(fold
 
 
 @scenario
-async def test_a_kept_connection_that_ends_at_once_perhaps_never_began(folder: Path) -> None:
-    class ReplicaThatDiesAtItsSecondRequest(HealthyReplica):
-        async def predict(self) -> None:
-            if self.begun == 2:
-                raise ConnectionResetError
+async def test_a_kept_tcp_connection_that_ends_at_once_perhaps_never_began(folder: Path) -> None:
+    replica = ReplicaThatDiesAtItsSecondRequest(folder)
+    server = await asyncio.start_server(replica._serve, "127.0.0.1", 0, family=socket.AF_INET)
+    pool = Pool(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert await outcome(pool) == "end"
+    assert await outcome(pool) is Loss.PERHAPS
+    assert replica.connections == 1
+    server.close()
 
+
+@scenario
+async def test_a_kept_unix_connection_whose_request_was_read_began(folder: Path) -> None:
     replica = ReplicaThatDiesAtItsSecondRequest(folder)
     async with running(replica):
         pool = pool_of(replica)
         assert await outcome(pool) == "end"
-        assert await outcome(pool) is Loss.PERHAPS
+        assert await outcome(pool) is Loss.BEGAN
         assert replica.connections == 1
+
+
+@scenario
+async def test_a_kept_unix_connection_whose_request_nobody_read_never_began(folder: Path) -> None:
+    replica = ReplicaThatClosesIdleConnections(folder)
+    async with running(replica):
+        pool = pool_of(replica)
+        assert await outcome(pool) == "end"
+        assert await outcome(pool) is Loss.NEVER_BEGAN
+        assert (replica.begun, replica.connections) == (1, 1)
 
 
 @scenario

@@ -25,6 +25,7 @@ from jupyter_serving.places import Places
 PATIENCE = 20.0
 TOKEN = "jst_test-token"
 EXAMPLE = {"inputs": [1]}
+KEY = "e1:1:m"
 
 
 def scenario(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -271,3 +272,8 @@ async def post(client: httpx.AsyncClient, name: str = "iris", **more: Any) -> ht
 
 async def gather(*work: Awaitable[httpx.Response]) -> list[httpx.Response]:
     return list(await asyncio.gather(*work))
+
+
+async def begin(world: World, name: str = "iris", **more: Any) -> asyncio.Task[httpx.Response]:
+    """Send a request whose answer is awaited later."""
+    return asyncio.create_task(post(world.unix(), name, **more))
