@@ -33,6 +33,8 @@ def unpacked(body: bytes, coding: Optional[str], limit: int) -> bytes:
 
 
 def _inflated(body: bytes, limit: int) -> bytes:
+    if not body:
+        raise Refused("The body is empty, which is no gzip data.")
     found: List[bytes] = []
     size, rest = 0, body
     while rest:  # a file may consist of several members

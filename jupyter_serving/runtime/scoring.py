@@ -72,7 +72,7 @@ class Scorer:
         self._faults = Faults(
             mlflow.exceptions.MlflowException, "shown" if spec.get("stack_trace") else "hidden"
         )
-        self._most = int(spec.get("max_body_bytes") or 0)
+        self.max_body_bytes = int(spec.get("max_body_bytes") or 0)
         self._encoder = Encoder(str(spec.get("nan") or "null"))
         self._schema = model.metadata.get_input_schema()
         self._integers = Integers(self._schema)
@@ -84,8 +84,10 @@ class Scorer:
 
     def answer(self, body: bytes, content_type: Optional[str]) -> Scored:
         """Answer one request; never raises what the request or the model caused."""
-        if self._most and len(body) > self._most:
-            return refusal(f"The request has {len(body)} bytes; at most {self._most} are taken.")
+        if self.max_body_bytes and len(body) > self.max_body_bytes:
+            return refusal(
+                f"The request has {len(body)} bytes; at most {self.max_body_bytes} are taken."
+            )
         refused = self._events.refused(body)
         if refused is not None:
             return refused
@@ -181,7 +183,7 @@ class Scorer:
         """
         if content_type is not None and not content_type.startswith(_JSON):
             return None
-        if self._most and len(body) > self._most:
+        if self.max_body_bytes and len(body) > self.max_body_bytes:
             return None
         return self._events.stream(body, self._cleaned)
 

@@ -69,14 +69,9 @@ class Slot:
         if len(requests) > 1:
             self._together(requests)
             return
-        request = requests[0]
-        answered = self._fast(0, request, self._rows(request))
-        if answered is None:
-            scored = self._unpacked(request)
-            if scored is None:
-                return  # answered in pieces
-            answered = self._answered(0, scored)
-        self._send([answered], True)
+        scored = self._scored(requests[0])
+        if scored is not None:
+            self._send([self._answered(0, scored)], True)
 
     # Groups
 
@@ -86,7 +81,7 @@ class Slot:
         count = 0
         for place, request in enumerate(requests):
             rows = self._rows(request)
-            if rows is None:
+            if rows is None or rows.labels is not None:  # joined rows are labelled anew
                 back.append(Answered(place, frames.ALONE, 0.0, 1, b""))
             elif parts and count + rows.count > MAX_ROWS:
                 back.append(Answered(place, frames.LATER, 0.0, 1, b""))
@@ -132,12 +127,9 @@ class Slot:
             self._send(back, True)
         for number, part in enumerate(parts, 1):
             self._began = time.perf_counter()
-            answered = self._fast(part.place, part.request, part.rows)
-            if answered is None:
-                request = part.request
-                scored = self._scorer.answer(request.body, request.content_type)
-                good = good and scored.status == 200
-                answered = self._answered(part.place, scored)
+            scored = self._scorer.answer(part.request.body, part.request.content_type)
+            good = good and scored.status == 200
+            answered = self._answered(part.place, scored)
             self._send([answered, *(back if number == 1 else [])], number == len(parts))
         return good
 
@@ -171,35 +163,21 @@ class Slot:
             return None
         return fast.parse(request.body)
 
-    def _fast(self, place: int, request: Request, rows: Any) -> Optional[Answered]:
-        if rows is None:
-            return None
-        fast = self._scorer.fast
-        try:
-            body = fast.encode(fast.predict(rows))
-        except BaseException:
-            return None  # MLflow's own code says what is wrong
-        return Answered(place, 200, self._passed(), 1, body)
-
-    def _unpacked(self, request: Request) -> Optional[Scored]:
-        """Answer without the fast path; None when it has been answered in pieces."""
+    def _scored(self, request: Request) -> Optional[Scored]:
+        """The answer to one request; None when it has been answered in pieces."""
         coding = request.headers.get("content-encoding")
-        try:
-            body = bodies.unpacked(request.body, coding, self._limit)
-        except bodies.Refused as refused:
-            return _refusal("BAD_REQUEST", str(refused))
+        if coding is not None:
+            try:
+                body = bodies.unpacked(request.body, coding, self._limit)
+            except bodies.Refused as refused:
+                return _refusal("BAD_REQUEST", str(refused))
+            request = request._replace(body=body)
         if request.what == frames.V2:
-            return self._v2(request._replace(body=body))
-        if coding is not None and self._scorer.fast is not None:
-            plain = Request(request.what, {**request.headers}, body)
-            del plain.headers["content-encoding"]
-            answered = self._fast(0, plain, self._rows(plain))
-            if answered is not None:
-                return Scored(200, answered.body)
-        pieces = self._scorer.stream(body, request.content_type)
+            return self._v2(request)
+        pieces = self._scorer.stream(request.body, request.content_type)
         if pieces is not None:
             return self._stream(pieces)
-        scored: Scored = self._scorer.answer(body, request.content_type)
+        scored: Scored = self._scorer.answer(request.body, request.content_type)
         return scored
 
     def _v2(self, request: Request) -> Scored:

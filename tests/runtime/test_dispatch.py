@@ -106,7 +106,7 @@ def test_what_is_not_plain_is_sent_back_and_computed_alone(start: Start):
     gate.go.set()
     assert [each.reply().status for each in later] == [200, 400, 200]
     assert later[1].reply().headers["x-why"] == "slow"
-    assert scorer.answered == [b'{"instances": "nonsense"}']
+    assert scorer.answered[1:] == [b'{"instances": "nonsense"}']
     assert [1, 3] in gate.groups
 
 
@@ -230,7 +230,9 @@ def test_many_deadlines_need_no_timer_each(start: Start):
     gate = Gate()
     replica = start(PathScorer(gate))
     hold(replica, gate)
-    later = [replica.later(rows(n), x_serving_deadline=str(time.time() + 0.5)) for n in range(1, 30)]
+    later = [
+        replica.later(rows(n), x_serving_deadline=str(time.time() + 0.5)) for n in range(1, 30)
+    ]
     assert {each.reply().status for each in later} == {504}
     assert replica.status()["queued"] == 0
     gate.go.set()
