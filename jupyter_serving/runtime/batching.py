@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from . import log, samples, warmup
@@ -16,8 +17,13 @@ TRIAL_SECONDS = 3.0
 MEASURE_SECONDS = 2.0
 # A group may take so many times as long as one request.
 SLOWER = 2.0
+# ... and must save at least a quarter of what its requests would take one after the other.
+SAVING = 0.75
 # After the first groups (1, 2, 4, 8, …) each such one is compared with a prediction of one member alone.
 EVERY = 256
+
+
+Clock = Callable[[], float]
 
 
 class Unfit(Exception):
@@ -188,13 +194,13 @@ def size(result: Any) -> int:
         return -1
 
 
-def _best(run: Callable[[], Any]) -> float:
+def _best(run: Callable[[], Any], clock: Clock) -> float:
     """Least seconds of several runs: at least 3, at most 30, for a twentieth of a second."""
-    least, began = float("inf"), time.perf_counter()
+    least, began = float("inf"), clock()
     for number in range(30):
-        start = time.perf_counter()
+        start = clock()
         run()
-        end = time.perf_counter()
+        end = clock()
         least = min(least, end - start)
         if number >= 2 and end - began > 0.05:
             break
@@ -208,23 +214,26 @@ class Measured(NamedTuple):
     reason: str
 
 
-def measure(fast: Any, trials: List[Trial], limit: int) -> Measured:
-    """The largest power of two, at most ``limit``, whose prediction takes at most ``SLOWER`` times a single one.
+def measure(
+    fast: Any, trials: List[Trial], limit: int, clock: Clock = time.perf_counter
+) -> Measured:
+    """The largest power of two, at most ``limit``, whose prediction takes at most ``SLOWER`` times a single one and
+    less than ``SAVING`` times as long as its rows one by one.
 
     Raises:
         Unfit: not even two.
     """
-    began = time.perf_counter()
-    single = _best(lambda: fast.predict(trials[0].rows))
+    began = clock()
+    single = _best(partial(fast.predict, trials[0].rows), clock)
     proven, seconds, number = 1, single, 2
-    while number <= limit and time.perf_counter() - began < MEASURE_SECONDS:
+    while number <= limit and clock() - began < MEASURE_SECONDS:
         joined = fast.join([trials[place % len(trials)].rows for place in range(number)])
-        taken = _best(lambda joined=joined: fast.predict(joined))  # type: ignore[misc]
-        if taken > SLOWER * single:
+        taken = _best(partial(fast.predict, joined), clock)
+        if taken > single * min(SLOWER, SAVING * number):
             break
         proven, seconds, number = number, taken, number * 2
     if proven == 1:
-        raise Unfit(f"two rows take more than {SLOWER:g} times as long as one ({_ms(single)})")
+        raise Unfit(f"two rows take nearly as long as two times one ({_ms(single)})")
     return Measured(proven, f"{proven} rows take {_ms(seconds)}, one takes {_ms(single)}")
 
 

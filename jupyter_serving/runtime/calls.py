@@ -100,6 +100,7 @@ def call(what: int, headers: Dict[str, str], body: bytes, deadline: float, clien
     if kind is not None:
         found.append(f"content-type: {kind}")
     made = Call(what, "\n".join(found).encode("latin-1"), body, deadline, client)
-    if what != frames.INVOCATION or (kind is not None and not frames.is_plain(kind)):
+    packed = "content-encoding" in headers
+    if what != frames.INVOCATION or packed or not frames.is_plain(kind):
         made.most = 1
     return made
