@@ -11,10 +11,9 @@ import json
 import os
 import re
 import sys
-import threading
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Any, Iterable, List, Optional
 
-from . import log, process
+from . import burden, log
 
 BASE = (
     "json",
@@ -36,7 +35,6 @@ QUIET = {
     "DO_NOT_TRACK": "true",
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
 
 
 def load(names: Iterable[str], who: str = "zygote") -> List[str]:
@@ -110,48 +108,20 @@ def unknown(names: List[str]) -> List[str]:
     return [name for name in names if name not in sys.modules]
 
 
-def _burden() -> Tuple[int, int, int]:
-    """What must not grow by an import: Python threads, native threads, open devices."""
-    return threading.active_count(), process.native_threads(), len(_devices())
-
-
-def _devices() -> List[str]:
-    found = []
-    try:
-        entries = os.listdir("/proc/self/fd")
-    except OSError:
-        return []
-    for entry in entries:
-        try:
-            target = os.readlink(f"/proc/self/fd/{entry}")
-        except OSError:
-            continue
-        if target.startswith(_DEVICES):
-            found.append(target)
-    return found
-
-
 def try_out(names: Iterable[str], report: int) -> None:
     """In a throw-away fork: import modules one by one and write a line about each to the descriptor ``report``.
 
     A line is ``["ok", name]``, ``["refused", name, why]`` or ``["failed", name, why]``; nothing follows a refusal.
     """
-    before = _burden()
+    before = burden.now()
     for name in names:
         try:
             importlib.import_module(name)
         except BaseException as error:
             line = ["failed", name, log.last_line(error, 300)]
         else:
-            heavier = [now > then for now, then in zip(_burden(), before)]
-            what = [
-                word
-                for word, more in zip(("threads", "native threads", "devices"), heavier)
-                if more
-            ]
-            line = (
-                ["refused", name, f"its import leaves {what[0]} behind"] if what else ["ok", name]
-            )
+            what = burden.describe(before, burden.now())
+            line = ["refused", name, f"its import leaves {what} behind"] if what else ["ok", name]
         os.write(report, (json.dumps(line) + "\n").encode())
         if line[0] == "refused":
             return

@@ -15,6 +15,7 @@ from . import log
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
 
 # What is sent to a whole group or by Ctrl-C, and must not end a process that its leader drains.
 GENTLE = (signal.SIGTERM, signal.SIGINT)
@@ -29,6 +30,12 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parents end (Linux): a worker is forked by way of two others."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def start_ticks(pid: int) -> Optional[int]:

@@ -1,7 +1,8 @@
 """The leader of one replica: starts the front and one worker per slot, replaces dead workers, drains on SIGTERM.
 
-The leader loads no model and answers nobody, so that nothing a model does can harm it. Where forking is safe its
-children are forks (their imports are done); otherwise, as on macOS, each is a new interpreter.
+The leader loads no model and answers nobody, so that nothing a model does can harm it. Workers are forks of a keeper,
+which has the model in memory, or load copies of their own (nursery.py). Where forking is safe at all, children of the
+leader are forks whose imports are done; otherwise, as on macOS, each is a new interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from . import front, log, preload, process, starting, wire, worker
+from . import burden, front, keeper, log, nursery, preload, process, starting, wire, worker
 from .crashes import Crashes
 
 DEFAULT_GRACE = 30.0
@@ -56,6 +57,10 @@ class Leader:
         self._control, self._front_control = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._wake, self._wake_write = os.pipe()
+        patience = float(spec.get("fork_seconds") or nursery.PATIENCE)
+        self._nursery = nursery.Nursery(self, self._selector, patience)
+        if not self._forks:
+            self._nursery.give_up(burden.PLATFORM)
 
     @property
     def _forks(self) -> bool:
@@ -76,12 +81,14 @@ class Leader:
             self._start_front()
         while self._code is None:
             for key, _ in self._selector.select(self._patience()):
-                key.data()
+                if key.fileobj in self._selector.get_map():  # an earlier event may have closed it
+                    key.data()
             self._run_due()
         self._end()
         return self._code
 
     def _watch(self) -> None:
+        process.adopt_orphans()
         for descriptor in (self._wake, self._wake_write):
             os.set_blocking(descriptor, False)
         process.ignore(signal.SIGCHLD, *process.GENTLE)
@@ -117,21 +124,65 @@ class Leader:
 
     def _start_workers(self) -> None:
         for slot in range(1, int(self._spec["slots"]) + 1):
-            self._start_worker(slot)
+            self._nursery.want(slot)
 
-    def _start_worker(self, slot: int) -> None:
+    @property
+    def _asked(self) -> float:
+        """When the worker that is started now was asked for."""
+        return self._born + self._preloaded if self.phase == "loading" else time.monotonic()
+
+    def start_keeper(self, slot: int, control: socket.socket, sock: socket.socket) -> int:
+        """Fork a keeper; see ``nursery.Household``."""
+        born = self._asked
+        return self._start(
+            "keeper",
+            lambda: keeper.run(
+                self._spec, slot, control, sock, self._before, born, self._preloaded
+            ),
+            [],
+            (control, sock),
+        )
+
+    def start_alone(self, slot: int, why: int) -> None:
+        """Start a worker that loads a copy of its own; see ``nursery.Household``."""
         ours, theirs = socket.socketpair()
-        born = self._born + self._preloaded if self.phase == "loading" else time.monotonic()
-        with ours, theirs:
-            pid = self._start(
-                f"worker {slot}",
-                lambda: worker.run(self._spec, slot, theirs, self._before, born, self._preloaded),
-                ["worker", str(theirs.fileno()), str(slot), repr(born)],
-                (theirs,),
-            )
-            self._children[pid] = Child(pid, slot)
-            # The front's end travels to the front; a front that is gone is noticed when it is reaped.
-            wire.tell(self._control, wire.Note(wire.ADD, slot, pid, fd=ours.fileno()))
+        born = self._asked
+        with theirs:
+            try:
+                pid = self._start(
+                    f"worker {slot}",
+                    lambda: worker.run(
+                        self._spec, slot, theirs, self._before, born, self._preloaded, why
+                    ),
+                    ["worker", str(theirs.fileno()), str(slot), repr(born)],
+                    (theirs,),
+                )
+            except OSError as error:
+                ours.close()
+                self.postpone(slot, error)
+                return
+        self.welcome(slot, pid, ours)
+
+    def postpone(self, slot: int, error: OSError) -> None:
+        """Ask again for a worker that cannot be started now; see ``nursery.Household``."""
+        log.say("leader", f"worker {slot} cannot be started: {error}; next try in {RETRY:.0f} s")
+        heapq.heappush(self._restarts, (time.monotonic() + RETRY, slot))
+
+    def announce(self, pid: int) -> None:
+        """Tell the front who keeps the model; see ``nursery.Household``."""
+        wire.tell(self._control, wire.Note(wire.KEEPER, pid=pid))
+
+    def welcome(self, slot: int, pid: int, sock: socket.socket) -> None:
+        """A worker is there; see ``nursery.Household``."""
+        self._children[pid] = Child(pid, slot)
+        # The front's end travels to the front; a front that is gone is noticed when it is reaped.
+        with sock:
+            wire.tell(self._control, wire.Note(wire.ADD, slot, pid, fd=sock.fileno()))
+
+    def bury(self, slot: int, pid: int, sock: socket.socket, status: int) -> None:
+        """A keeper died in place of the worker it was to bring; see ``nursery.Household``."""
+        self.welcome(slot, pid, sock)
+        self._worker_died(self._children.pop(pid), status)
 
     def _start(
         self,
@@ -166,6 +217,7 @@ class Leader:
         if signal.SIGCHLD in numbers:
             # What the front said before a death counts as before it.
             self._hear()
+            self._nursery.hear()
             self._reap()
 
     def _reap(self) -> None:
@@ -176,10 +228,9 @@ class Leader:
                 return
             if not pid:
                 return
-            child = self._children.pop(pid, None)
-            if child is None:  # an orphan that init's place (pid 1 of a container) brought here
+            child, status = self._children.pop(pid, None), os.waitstatus_to_exitcode(raw)
+            if self._nursery.reaped(pid, status) or child is None:  # an orphan that was left to us
                 continue
-            status = os.waitstatus_to_exitcode(raw)
             if child.slot:
                 process.kill_group(pid)  # what the model started and left behind
                 self._worker_died(child, status)
@@ -235,8 +286,7 @@ class Leader:
 
     def _patience(self) -> Optional[float]:
         times = [self._restarts[0][0]] if self._restarts else []
-        if self._limit is not None:
-            times.append(self._limit)
+        times += [limit for limit in (self._limit, self._nursery.limit()) if limit is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _run_due(self) -> None:
@@ -244,18 +294,21 @@ class Leader:
         while self._restarts and self._restarts[0][0] <= now and self._code is None:
             slot = heapq.heappop(self._restarts)[1]
             try:
-                self._start_worker(slot)
+                self._nursery.want(slot)
             except OSError as error:
-                log.say(
-                    "leader", f"worker {slot} cannot be started: {error}; next try in {RETRY:.0f} s"
-                )
-                heapq.heappush(self._restarts, (now + RETRY, slot))
+                self.postpone(slot, error)
+        self._nursery.check(now)
         if self._limit is not None and self._limit <= now and self._code is None:
             self._code = 0 if self.phase == "draining" else front.LOAD_FAILED
 
     def _end(self) -> None:
-        for child in self._children.values():
-            process.kill_group(child.pid)
-        for child in self._children.values():
-            os.waitpid(child.pid, 0)
+        # The keeper first: it may be about to fork.
+        pids = [*self._nursery.pids(), *self._children]
+        for pid in pids:
+            process.kill_group(pid)
+        for pid in pids:
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:  # its way to us was not over: it dies with us
+                continue
         log.say("leader", f"ended with exit code {self._code}")

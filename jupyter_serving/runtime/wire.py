@@ -15,6 +15,7 @@ _FD = struct.Struct("@i")
 ADD = 1  # a worker of ``slot``, with its socket
 DIED = 2  # worker ``pid`` ended with ``status``
 DRAIN = 3  # finish what is in flight, then exit
+KEEPER = 4  # process ``pid`` holds the model that workers are forked from; 0: none does
 # front -> leader
 READY = 11  # every slot has been warm once
 KILL = 12  # worker ``pid`` ran into a deadline

@@ -104,6 +104,46 @@ PYFUNCS = {
         return [subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE).stdout.decode()]
 """,
     ),
+    # what a fork could not use safely
+    "thread": (
+        "import threading",
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "return model_input * 2",
+    ),
+    "file": ("", "self.file = open(__file__)", "return model_input * 2"),
+    "connection": (
+        "import socket",
+        "self.ends = socket.socketpair()",
+        "return model_input * 2",
+    ),
+    "process": (
+        "import subprocess",
+        "self.child = subprocess.Popen(['sleep', '600'])",
+        "return model_input * 2",
+    ),
+    "hangs_in_forks": (
+        "import os, time",
+        "self.home = os.getpid()",
+        """
+        while os.getpid() != self.home and model_input.iloc[0]["x"] == 1:
+            time.sleep(0.1)
+        return model_input * 2
+""",
+    ),
+    "dies_in_forks": (
+        "import os",
+        "self.home = os.getpid()",
+        """
+        if os.getpid() != self.home and model_input.iloc[0]["x"] == 1:
+            os._exit(6)
+        return model_input * 2
+""",
+    ),
+    "threads_told": (
+        "import os",
+        "self.at_load = os.environ['OMP_NUM_THREADS']",
+        "return [self.at_load, os.environ['OMP_NUM_THREADS']]",
+    ),
     "mlflow_error": (
         "from mlflow.exceptions import MlflowException",
         "pass",
@@ -112,14 +152,23 @@ PYFUNCS = {
 }
 
 
+# saved with one row as their input example
+WITH_EXAMPLE = ("hangs_in_forks", "dies_in_forks")
+
+
 def save_pyfunc(folder: Path, name: str, imports: str, load: str, predict: str) -> None:
     """Save a model whose code is a script (no pickle, so nothing of the tests is imported in a replica)."""
     import mlflow.pyfunc
+    import pandas as pd
 
     script = folder / f"{name}.py"
     script.write_text(SCRIPT.format(imports=imports, load=load, predict=predict))
+    example = pd.DataFrame({"x": [1]}) if name in WITH_EXAMPLE else None
     mlflow.pyfunc.save_model(
-        folder / name, python_model=str(script), pip_requirements=["mlflow", "pandas"]
+        folder / name,
+        python_model=str(script),
+        pip_requirements=["mlflow", "pandas"],
+        input_example=example,
     )
 
 

@@ -42,7 +42,7 @@ def test_a_model_with_an_example_is_warmed_up_and_serves(spawn: Spawner, models:
     assert reply.headers["x-request-id"] == "abc-1"
     assert float(reply.headers["server-timing"].partition("dur=")[2]) > 0
     assert replica.ready().json["phases"]["warm_up"] > 0
-    assert "worker 1: model loaded in" in replica.log()
+    assert "keeper: model loaded in" in replica.log()
 
 
 def test_two_requests_on_two_slots_run_at_the_same_time(spawn: Spawner, short: Path):
@@ -213,7 +213,7 @@ def test_kill_of_the_leader_leaves_no_process(spawn: Spawner, short: Path):
     ask_later(replica.address, "POST", "/invocations", body)
     eventually(begun.exists, "a prediction has begun")
     pids = replica.processes()
-    assert len(pids) == 4
+    assert len(pids) == 5  # leader, front, keeper, two workers
     os.kill(replica.pid, signal.SIGKILL)
     for pid in pids:
         eventually(lambda pid=pid: gone(pid), f"process {pid} has ended")

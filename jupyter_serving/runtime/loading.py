@@ -1,0 +1,93 @@
+"""From a model's directory to a scorer that has predicted once and knows what it may do."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
+
+from . import imports, log, memory, warmup
+from .batching import Batching
+from .scoring import Scorer
+
+
+class Loaded(NamedTuple):
+    """A model ready to serve.
+
+    ``phases``: seconds of its start by name. ``modules``: names of modules that the load imported.
+    """
+
+    scorer: Scorer
+    batching: Batching
+    sample: warmup.Sample
+    phases: Dict[str, float]
+    modules: List[str]
+    metadata: Any
+
+    def ready(self, workers: str, reason: str) -> Dict[str, Any]:
+        """The ready frame of a worker that is ``workers`` ("fork", "spawn") because of ``reason``."""
+        return {
+            "event": "ready",
+            "phases": self.phases,
+            "modules": self.modules,
+            "workers": workers,
+            "workers_reason": reason,
+            **self.scorer.describe(),
+            **self.batching.describe(),
+        }
+
+
+def load(
+    spec: Dict[str, Any], who: str, before: Iterable[str], born: float, imported: float
+) -> Loaded:
+    """Load the model of ``spec``, predict its example, check what can be checked.
+
+    ``before``: modules that were there; ``born``: monotonic time at which this was asked for; ``imported``: seconds of
+    imports done for it before. Raises whatever the model's own code raises.
+    """
+    phases = {"spawn": max(0.0, time.monotonic() - born), "imports": imported}
+    known = list(before)
+    model, scorer = _load(spec, who, phases)
+    began = time.perf_counter()
+    sample = warmup.sample(spec["model"], model.metadata)
+    _warm_up(scorer, sample, who)
+    batching = Batching.check(scorer, spec, model.metadata)
+    phases["warm_up"] = time.perf_counter() - began
+    modules = list(imports.learned(known, imports.environment_folders(), spec["model"]))
+    settle()
+    return Loaded(scorer, batching, sample, phases, modules, model.metadata)
+
+
+def settle() -> None:
+    """What has been loaded stays: neither the collector nor the allocator need look at it again."""
+    gc.collect()
+    memory.trim()
+    gc.freeze()
+
+
+def _load(spec: Dict[str, Any], who: str, phases: Dict[str, float]) -> Tuple[Any, Scorer]:
+    began = time.perf_counter()
+    with imports.ImportClock() as clock:
+        import mlflow.pyfunc
+        import mlflow.pyfunc.scoring_server as server
+
+        # As in MLflow's own server: some checks of type hints are left to it.
+        os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
+        read = getattr(server, "load_model_with_mlflow_config", mlflow.pyfunc.load_model)
+        model = read(spec["model"])
+        scorer = Scorer(model, spec)
+    seconds = time.perf_counter() - began
+    phases["imports"] += clock.seconds
+    phases["model_load"] = max(0.0, seconds - clock.seconds)
+    log.say(who, f"model loaded in {seconds:.2f} s, {clock.seconds:.2f} s of it imports")
+    return model, scorer
+
+
+def _warm_up(scorer: Scorer, sample: warmup.Sample, who: str) -> None:
+    if sample.request is not None:
+        scored = scorer.answer(sample.request, None)
+        if scored.status != 200 and sample.origin == warmup.EXAMPLE:
+            text = scored.body[:2000].decode("utf-8", "replace")
+            log.say(who, f"the model's own input example was refused: {text}")
+    scorer.learn(sample.request if sample.origin == warmup.EXAMPLE else None)
