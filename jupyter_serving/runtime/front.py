@@ -58,6 +58,7 @@ class Front:
         self._slots = int(spec["slots"])
         self._listener = listener
         self._control = control
+        self._keeper = 0
         self._waiters: List[Waiter] = []
         self._loop = asyncio.get_running_loop()
         self._dispatcher = Dispatcher(self._slots, self._tell, self._changed)
@@ -102,6 +103,8 @@ class Front:
                 self._dispatcher.add(note)
             elif note.kind == wire.DIED:
                 self._dispatcher.died(note)
+            elif note.kind == wire.KEEPER:
+                self._keeper = note.pid
             elif note.kind == wire.DRAIN:
                 self.drain(0)
 
@@ -198,7 +201,7 @@ class Front:
 
     def _status(self, connection: Connection, request: http1.Request, query: str) -> None:
         links = self._dispatcher.links
-        pids = [os.getppid(), os.getpid()] + [link.pid for link in links]
+        facts = self._facts()
         body = {
             "pid": os.getppid(),
             "front_pid": os.getpid(),
@@ -211,14 +214,23 @@ class Front:
             "workers": [
                 {"slot": link.slot, "pid": link.pid, "state": link.state} for link in links
             ],
-            "memory": memory.proportional(pids),
-            **self._facts(),
+            "workers_kind": facts.pop("workers", None),
+            "memory": self._memory(),
+            **facts,
         }
         connection.reply(200, json.dumps(body).encode())
 
     def _facts(self) -> Dict[str, Any]:
         report = self._dispatcher.report
         return {name: report[name] for name in _NAMED if name in report}
+
+    def _memory(self) -> Dict[str, Any]:
+        """What the processes hold, by role; walks their pages, some milliseconds each."""
+        workers = [link.pid for link in self._dispatcher.links]
+        keeper = [self._keeper] if self._keeper else []
+        return memory.report(
+            {"leader": [os.getppid()], "front": [os.getpid()], "keeper": keeper, "workers": workers}
+        )
 
     # Slow clients
 
@@ -285,7 +297,6 @@ class Front:
                 503, http1.error_body("TEMPORARILY_UNAVAILABLE", reason, phases=phases)
             )
         else:
-            pids = [link.pid for link in self._dispatcher.links]
             body = json.dumps(
                 {
                     "ready": True,
@@ -296,7 +307,8 @@ class Front:
                     "phases": phases,
                     "modules": report.get("modules", []),
                     "pid": os.getppid(),
-                    "memory": memory.resident(pids),
+                    # how much of it is shared takes longer to tell than a start has: /status does
+                    "memory": memory.resident(link.pid for link in self._dispatcher.links),
                 }
             ).encode()
             connection.reply(200, body)

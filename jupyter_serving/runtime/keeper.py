@@ -89,8 +89,7 @@ class Keeper:
 
     def _become(self, loaded: loading.Loaded, number: int, why: int) -> int:
         self._control.close()
-        worker.settle_in(self._spec, number)
-        self._single.restore(threads.share(self._spec))
+        self._settle_in(number)
         return worker.work(self._sock, loaded, number, "spawn", burden.WHY[why])
 
     # Forks
@@ -120,6 +119,7 @@ class Keeper:
                 # Told by who knows it first: the leader hears of the worker before it can hear of its death.
                 wire.tell(self._control, wire.Note(FORKED, note.slot, pid))
                 os._exit(0)
+            self._settle_in(note.slot)
             while os.getppid() == between:
                 time.sleep(0.0002)
             process.die_with_parent(self._leader)
@@ -131,9 +131,11 @@ class Keeper:
             log.flush()
             os._exit(code)
 
-    def _work(self, note: wire.Note, theirs: socket.socket, loaded: loading.Loaded) -> int:
-        worker.settle_in(self._spec, note.slot)
+    def _settle_in(self, number: int) -> None:
+        worker.settle_in(self._spec, number)
         self._single.restore(threads.share(self._spec))
+
+    def _work(self, note: wire.Note, theirs: socket.socket, loaded: loading.Loaded) -> int:
         if note.status:
             if loaded.sample.request is not None:
                 loaded.scorer.answer(loaded.sample.request, None)
