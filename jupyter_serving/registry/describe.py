@@ -20,6 +20,7 @@ class Description:
 
     ``inputs``, ``outputs`` and ``params`` are MLflow's signature as parsed JSON, None where
     it is not declared. ``serving_example`` is the file that holds the input example as a scoring request, if any.
+    ``hinted``: the signature comes from type hints, so that ``predict`` gets a list instead of a frame.
     """
 
     directory: Path
@@ -29,6 +30,7 @@ class Description:
     params: list[dict[str, Any]] | None
     mlflow_version: str
     serving_example: Path | None
+    hinted: bool = False
 
     @property
     def flavour(self) -> str:
@@ -66,6 +68,7 @@ def describe(directory: Path) -> Description:
         params=_schema(signature.get("params")),
         mlflow_version=str(whole.get("mlflow_version") or ""),
         serving_example=_example(directory, whole.get("saved_input_example_info")),
+        hinted=bool(whole.get("is_signature_from_type_hint")),
     )
 
 
