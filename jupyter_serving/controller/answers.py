@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..api import EndpointDetailed, EndpointSummary, Event, Start
-from ..errors import NotFound
+from ..errors import BadRequest, NotFound
 from ..places import Places
 from ..settings import Settings
 from ..version import version
@@ -19,6 +19,9 @@ from . import view
 from .endpoints import Endpoints
 from .journal import Journal
 from .link import GatewayLink
+from .models import Models
+from .openapi import document
+from .phases import readiness
 from .reconcile import Reconciler
 from .records import EndpointRecord, entity_key
 from .scaling import Scaling
@@ -36,12 +39,13 @@ class Answers:
         reconciler: Reconciler,
         link: GatewayLink,
         endpoints: Endpoints,
+        models: Models,
         places: Places,
         settings: Settings,
     ) -> None:
         self._store, self._journal, self._scaling = store, journal, scaling
         self._reconciler, self._link, self._endpoints = reconciler, link, endpoints
-        self._places, self._settings = places, settings
+        self._models, self._places, self._settings = models, places, settings
         self._started = int(time.time() * 1000)
         self.cold_starts: dict[str, float] = {}
 
@@ -110,6 +114,22 @@ class Answers:
                 hint=f"It has: {', '.join(names)}.",
             )
         return versions
+
+    async def openapi(self, name: str) -> dict[str, Any]:
+        """The OpenAPI document of an endpoint.
+
+        Raises:
+            BadRequest: the endpoint is not ready, or one of its models has no signature.
+        """
+        endpoint = self._endpoints.get(name)
+        config = self._store.config(endpoint.id, endpoint.active)
+        if config is None or readiness(endpoint) != "READY":
+            raise BadRequest(
+                f"The endpoint {name!r} is not ready, so there is nothing to describe yet.",
+                hint="Wait until its state.ready is READY, or start it.",
+            )
+        served = [await self._models.served(entity) for entity in config.entities]
+        return document(name, config.version, self.gateway_url, served)
 
     async def events(self, name: str, after: int, limit: int) -> list[Event]:
         """Events of an endpoint, oldest first."""

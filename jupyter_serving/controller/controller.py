@@ -67,6 +67,7 @@ class Controller:
             self.reconciler,
             self.link,
             self.endpoints,
+            self.models,
             places,
             settings,
         )
@@ -250,6 +251,7 @@ class Controller:
             self.settings,
             lambda replica: self.backend.address(replica.handle),
             self.reconciler.setbacks.lasting,
+            lambda entity: self.models.metadata(entity.digest),
         )
 
     # -- given to routes -----------------------------------------------------------------------------

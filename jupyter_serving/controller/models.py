@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..api import Registry, ServedEntityInput
-from ..errors import InvalidParameter, NotFound, ServingError, StoreFault
-from ..registry import describe, digest, reference, resolve
+from ..errors import BadRequest, InvalidParameter, NotFound, ServingError, StoreFault
+from ..registry import describe, digest, examples, reference, resolve, signature
+from .openapi import Served
 from .records import EntityRecord
 
 
@@ -28,6 +29,7 @@ class Models:
         self._directory, self._allow_unsigned, self._default = directory, allow_unsigned, default
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="models")
         self._proven: dict[str, int] = {}
+        self._metadata: dict[str, dict[str, Any] | None] = {}
 
     async def warm(self) -> None:
         """Import what resolving needs, ahead of the first deploy: it takes seconds and is not needed before."""
@@ -114,6 +116,44 @@ class Models:
         """
         if not self._allow_unsigned:
             describe.require_signature(describe.describe(self.path(model)), self.title(entity))
+
+    def metadata(self, model: str) -> dict[str, Any] | None:
+        """What the Open Inference Protocol tells of a model; None while it is not here or where it has no signature."""
+        if not self.has(model):
+            return None
+        if model not in self._metadata:
+            try:
+                self._metadata[model] = signature.v2(describe.describe(self.path(model)))
+            except ServingError:
+                # Whoever loads the model is told; routing goes on without what only informs.
+                self._metadata[model] = None
+        return self._metadata[model]
+
+    async def served(self, entity: EntityRecord) -> Served:
+        """What a document about an endpoint tells of a served entity whose model is here.
+
+        Raises:
+            BadRequest: the model has no signature.
+        """
+        served: Served = await self._in_thread(self._served, entity)
+        return served
+
+    def _served(self, entity: EntityRecord) -> Served:
+        description = describe.describe(self.path(entity.digest))
+        known, metadata = signature.signature(description), signature.v2(description)
+        if known is None or metadata is None:
+            raise BadRequest(
+                f"The model of the served entity {entity.name!r} has no signature, so its requests are not known.",
+                hint="Log it with signature=infer_signature(X, model.predict(X)) or an input_example.",
+            )
+        return Served(
+            name=entity.name,
+            model=entity.source["name"],
+            version=entity.source["version"] or "",
+            signature=known,
+            metadata=metadata,
+            example=examples.read(description),
+        )
 
     async def verify(self, model: str) -> None:
         """Check the files against their digest before a load.

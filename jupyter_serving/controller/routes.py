@@ -157,6 +157,14 @@ class BuildLogs(Handler):
         self.answer({"logs": await self.controller.answers.build_log(name, entity, number)})
 
 
+class OpenApi(Handler):
+    """How to ask an endpoint, as an OpenAPI document."""
+
+    async def get(self, name: str) -> None:
+        """The document, as raw JSON."""
+        self.answer(await self.controller.answers.openapi(name))
+
+
 class Events(Handler):
     """What happened to an endpoint."""
 
@@ -266,6 +274,7 @@ def application(controller: Controller) -> web.Application:
         (rf"{base}/{NAME}/config:start", StartEndpoint),
         (rf"{entity}/logs", ServiceLogs),
         (rf"{entity}/build-logs", BuildLogs),
+        (rf"{base}/{NAME}/openapi", OpenApi),
         (rf"{base}/{NAME}/events", Events),
         (rf"{base}/{NAME}/starts", Starts),
         (rf"{base}/{NAME}/tokens", Tokens),

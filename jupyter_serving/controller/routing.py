@@ -9,6 +9,7 @@ from ..settings import Settings
 from .records import (
     ConfigRecord,
     EndpointRecord,
+    EntityRecord,
     ReplicaPhase,
     ReplicaRecord,
     TokenRecord,
@@ -25,6 +26,7 @@ def routing(
     settings: Settings,
     address: Callable[[ReplicaRecord], str],
     unavailable: Callable[[str], str | None],
+    metadata: Callable[[EntityRecord], dict[str, Any] | None],
 ) -> dict[str, Any]:
     """Return the gateway's entry for an endpoint.
 
@@ -36,6 +38,7 @@ def routing(
         settings: limits that hold for every endpoint.
         address: where a replica answers.
         unavailable: why an entity (by key) cannot be started, or None.
+        metadata: what the Open Inference Protocol tells of an entity's model, None where that is not known.
     """
     state, message = _state(endpoint)
     return {
@@ -48,49 +51,50 @@ def routing(
         "queue_limit": settings.queue_limit,
         "deadline": settings.request_deadline_seconds,
         "max_body_bytes": settings.max_body_bytes,
-        "entities": _entities(endpoint, config, replicas, address, unavailable) if config else [],
+        "entities": [
+            _entity(endpoint, config, e, replicas, address, unavailable) | {"v2": metadata(e)}
+            for e in config.entities
+        ]
+        if config
+        else [],
         "draining": [r.id for r in replicas if r.phase is ReplicaPhase.DRAINING],
         "capture": _capture(config),
         "tokens": sorted(t.sha256 for t in tokens),
     }
 
 
-def _entities(
+def _entity(
     endpoint: EndpointRecord,
     config: ConfigRecord,
+    entity: EntityRecord,
     replicas: Sequence[ReplicaRecord],
     address: Callable[[ReplicaRecord], str],
     unavailable: Callable[[str], str | None],
-) -> list[dict[str, Any]]:
-    entities = []
-    for entity in config.entities:
-        key = entity_key(endpoint.id, config.version, entity.name)
-        # A pending config gets no traffic before it is promoted, even from its first ready replica.
-        ready = [
-            r
-            for r in replicas
-            if r.key == key and r.phase is ReplicaPhase.READY and config.version == endpoint.active
-        ]
-        entities.append(
+) -> dict[str, Any]:
+    key = entity_key(endpoint.id, config.version, entity.name)
+    # A pending config gets no traffic before it is promoted, even from its first ready replica.
+    ready = [
+        r
+        for r in replicas
+        if r.key == key and r.phase is ReplicaPhase.READY and config.version == endpoint.active
+    ]
+    return {
+        "name": entity.name,
+        "key": key,
+        "version": str(entity.spec.entity_version or ""),
+        # A replica that is up serves on, whatever happens to the others.
+        "unavailable": None if ready else unavailable(key),
+        "replicas": [
             {
-                "name": entity.name,
-                "key": key,
-                "version": str(entity.spec.entity_version or ""),
-                # A replica that is up serves on, whatever happens to the others.
-                "unavailable": None if ready else unavailable(key),
-                "replicas": [
-                    {
-                        "id": r.id,
-                        "address": address(r),
-                        "slots": r.slots,
-                        "capacity": r.capacity or r.slots,
-                        "draining": False,
-                    }
-                    for r in ready
-                ],
+                "id": r.id,
+                "address": address(r),
+                "slots": r.slots,
+                "capacity": r.capacity or r.slots,
+                "draining": False,
             }
-        )
-    return entities
+            for r in ready
+        ],
+    }
 
 
 def _capture(config: ConfigRecord | None) -> dict[str, Any] | None:

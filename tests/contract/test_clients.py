@@ -5,12 +5,14 @@ The clients know nothing of kernels, so the model's environment really is staged
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from databricks.sdk import WorkspaceClient
@@ -36,6 +38,7 @@ from databricks.sdk.service.serving import (
     TrafficConfig,
 )
 from mlflow.deployments import BaseDeploymentClient, get_deploy_client
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from reliability.jupyter import Jupyter
 from services import Services, until
 from zoo import Zoo
@@ -217,6 +220,23 @@ def test_the_logs_are_read(workspace: Workspace, doubles: str) -> None:
         workspace.endpoints.logs(doubles, "nosuch")
 
 
+def test_the_query_schema_is_read(workspace: Workspace, doubles: str) -> None:
+    stream = workspace.endpoints.get_open_api(doubles).contents
+    assert stream is not None
+    whole = json.loads(stream.read())
+    OpenAPIV31SpecValidator(whole).validate()
+    assert whole["info"] == whole["info"] | {"title": doubles, "version": "1"}
+    content = whole["paths"]["/served-models/doubles-1/invocations"]["post"]["requestBody"]
+    assert content["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/doubles-1.request"
+    }
+    gateway = urlsplit(raw(workspace, f"/api/2.0/serving-endpoints/{doubles}")["invocations_url"])
+    (server,) = whole["servers"]
+    assert server["url"] == f"http://{gateway.netloc}/serving-endpoints/{doubles}"
+    with pytest.raises(NotFound, match="nosuch"):
+        workspace.endpoints.get_open_api("nosuch")
+
+
 def test_an_update_changes_what_serves_and_a_failed_one_does_not(workspace: Workspace) -> None:
     endpoints = workspace.endpoints
     config = EndpointCoreConfigInput(name="moves", served_entities=[entity("doubles")])
@@ -285,6 +305,8 @@ def test_a_second_update_while_one_runs_is_a_conflict(workspace: Workspace, tmp_
             endpoints.update_config("busy", served_entities=[held])
         with pytest.raises(ResourceAlreadyExists, match="'busy' exists already"):
             endpoints.create("busy", config=config)
+        with pytest.raises(BadRequest, match="'busy' is not ready"):
+            endpoints.get_open_api("busy")
     finally:
         gate.touch()
     assert waiter.result(LIMIT).state.ready is EndpointStateReady.READY

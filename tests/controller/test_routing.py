@@ -44,7 +44,14 @@ REPLICA = ReplicaRecord(
 
 def told(config: ConfigRecord, *replicas: ReplicaRecord) -> dict[str, Any]:
     return routing(
-        ENDPOINT, config, replicas, [], Settings(), lambda r: f"unix:/{r.id}", lambda key: None
+        ENDPOINT,
+        config,
+        replicas,
+        [],
+        Settings(),
+        lambda r: f"unix:/{r.id}",
+        lambda key: None,
+        lambda entity: {"platform": entity.name},
     )
 
 
@@ -56,6 +63,10 @@ def test_a_replica_that_batches_is_given_more_than_its_slots() -> None:
 
 def test_the_model_version_selects_a_served_entity() -> None:
     assert told(CONFIG)["entities"][0]["version"] == "3"
+
+
+def test_the_model_is_described_for_the_open_inference_protocol() -> None:
+    assert told(CONFIG)["entities"][0]["v2"] == {"platform": "iris-3"}
 
 
 def test_capture_is_off_unless_the_config_says_so() -> None:
