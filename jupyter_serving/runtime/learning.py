@@ -45,7 +45,7 @@ _ORDINARY: Dict[str, List[Any]] = {
 }
 _EDGES: Dict[str, List[Any]] = {
     "double": [0.1, -1e300, 2**53 + 1, -0.0],
-    "float": [0.1, -3.4e38, 16777217, -0.0],
+    "float": [0.1, -1e15, 16777217, -0.0],
     "long": [0, -(2**62), 2**62 + 1, 2**53 + 1],
     "integer": [0, -(2**31), 2**31 - 1, -1],
     "boolean": [True, False, False, True],
@@ -317,7 +317,13 @@ def same_frame(ours: Any, theirs: Any) -> bool:
         and type(ours.index) is type(theirs.index)
         and ours.index.dtype == theirs.index.dtype
         and ours.equals(theirs)
+        and _kinds(ours) == _kinds(theirs)
     )
+
+
+def _kinds(frame: Any) -> List[List[type]]:
+    """The types of the objects in columns of objects, where 'a' and numpy.str_('a') are equal."""
+    return [list(map(type, column)) for _, column in frame.items() if column.dtype == object]
 
 
 def canonical(body: bytes) -> str:

@@ -160,7 +160,7 @@ class Matrix:
         if self.dtype == numpy.float64:
             for bound, places in self._whole:
                 whole = raw[:, places]
-                if (whole != numpy.rint(whole)).any() or (numpy.abs(whole) >= bound).any():
+                if (whole != numpy.rint(whole)).any() or _beyond(whole, bound):
                     return None
             return raw
         # float32: a number is rounded once, as long as it was exact before
@@ -174,11 +174,13 @@ class Matrix:
             return None
         if self.dtype == numpy.int32 or self._whole:
             for bound, places in self._whole or [(_WHOLE["integer"], list(range(self._width)))]:
-                if bound == _WHOLE["integer"]:
-                    part = raw[:, places]
-                    if (part >= bound).any() or (part < -bound).any():
-                        return None
+                if bound == _WHOLE["integer"] and _beyond(raw[:, places], bound):
+                    return None
         return raw.astype(self.dtype, copy=False)
+
+
+def _beyond(values: Any, bound: float) -> bool:
+    return bool((values >= bound).any() or (values < -bound).any())
 
 
 class Frames:
