@@ -6,6 +6,7 @@ The clients know nothing of kernels, so the model's environment really is staged
 from __future__ import annotations
 
 import json
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import (
@@ -235,6 +237,52 @@ def test_the_query_schema_is_read(workspace: Workspace, doubles: str) -> None:
     assert server["url"] == f"http://{gateway.netloc}/serving-endpoints/{doubles}"
     with pytest.raises(NotFound, match="nosuch"):
         workspace.endpoints.get_open_api("nosuch")
+
+
+def test_the_open_inference_protocol_is_spoken(workspace: Workspace, doubles: str) -> None:
+    base = f"/serving-endpoints/{doubles}/v2/models/{doubles}"
+    about = raw(workspace, base)
+    assert about["platform"] == "mlflow_python_function"
+    assert [(t["name"], t["datatype"], t["shape"]) for t in about["inputs"]] == [
+        ("x", "FP64", [-1, 1])
+    ]
+    tensor = {"name": "x", "datatype": "FP64", "shape": [2], "data": [2.0, 3.5]}
+    answer = raw(workspace, f"{base}/infer", "POST", body={"id": "7", "inputs": [tensor]})
+    assert answer == {
+        "model_name": doubles,
+        "model_version": "1",
+        "id": "7",
+        "parameters": {"content_type": "pd"},
+        "outputs": [{"name": "x", "datatype": "FP64", "shape": [2, 1], "data": [4.0, 7.0]}],
+    }
+    path = f"{base}/versions/1/infer"
+    assert raw(workspace, path, "POST", body={"inputs": [tensor]})["model_version"] == "1"
+    with pytest.raises(NotFound, match="2"):
+        raw(workspace, f"{base}/versions/2/infer", "POST", body={"inputs": [tensor]})
+    with pytest.raises(BadRequest, match="3 elements, but 2"):
+        raw(workspace, f"{base}/infer", "POST", body={"inputs": [tensor | {"shape": [3]}]})
+
+
+def test_tensors_travel_in_binary_through_jupyter(workspace: Workspace, doubles: str) -> None:
+    data = struct.pack("<2d", 2.0, 3.5)
+    tensor = {"name": "x", "datatype": "FP64", "shape": [2]}
+    head = json.dumps(
+        {
+            "inputs": [tensor | {"parameters": {"binary_data_size": len(data)}}],
+            "parameters": {"binary_data_output": True},
+        }
+    ).encode()
+    url = f"{workspace.host}/serving-endpoints/{doubles}/v2/models/{doubles}/infer"
+    headers = {
+        "Authorization": f"Bearer {workspace.token}",
+        "Inference-Header-Content-Length": str(len(head)),
+    }
+    answer = httpx.post(url, content=head + data, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    length = int(answer.headers["inference-header-content-length"])
+    assert struct.unpack("<2d", answer.content[length:]) == (4.0, 7.0)
+    (output,) = json.loads(answer.content[:length])["outputs"]
+    assert output["parameters"] == {"binary_data_size": 16}
 
 
 def test_an_update_changes_what_serves_and_a_failed_one_does_not(workspace: Workspace) -> None:
