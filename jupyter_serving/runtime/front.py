@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from urllib.parse import parse_qs
 
-from . import calls, frames, http1, log, memory, process, wire
+from . import calls, frames, http1, log, process, wire
 from .connection import Connection
 from .dispatch import Dispatcher
+from .facts import Facts
 
 MAX_BODY = 256 * 1024 * 1024
 # Time for connections that wait in the backlog, and for requests on their way, before the listening socket closes.
@@ -27,7 +28,6 @@ FAREWELL = 5.0
 LOAD_FAILED = 3
 # Between two looks for clients that take too long.
 SWEEP = 0.5
-_NAMED = ("fast_path", "workers", "workers_reason")
 
 
 Route = Callable[[Connection, http1.Request, str], None]
@@ -58,10 +58,10 @@ class Front:
         self._slots = int(spec["slots"])
         self._listener = listener
         self._control = control
-        self._keeper = 0
         self._waiters: List[Waiter] = []
         self._loop = asyncio.get_running_loop()
         self._dispatcher = Dispatcher(self._slots, self._tell, self._changed)
+        self._facts = Facts(self._dispatcher, self._slots)
         self._sweeper: Optional[asyncio.TimerHandle] = None
         self._server: Optional[asyncio.AbstractServer] = None
         self._over: Optional[asyncio.Future[int]] = None
@@ -104,7 +104,7 @@ class Front:
             elif note.kind == wire.DIED:
                 self._dispatcher.died(note)
             elif note.kind == wire.KEEPER:
-                self._keeper = note.pid
+                self._facts.keeper = note.pid
             elif note.kind == wire.DRAIN:
                 self.drain(0)
 
@@ -200,37 +200,7 @@ class Front:
         connection.reply(200, b'{"live": true}')
 
     def _status(self, connection: Connection, request: http1.Request, query: str) -> None:
-        links = self._dispatcher.links
-        facts = self._facts()
-        body = {
-            "pid": os.getppid(),
-            "front_pid": os.getpid(),
-            "slots": self._slots,
-            "busy": self._dispatcher.busy,
-            "queued": self._dispatcher.queued,
-            "capacity": self._dispatcher.grouping.capacity,
-            "batch": self._dispatcher.grouping.describe(),
-            "ready": self._unready() is None,
-            "workers": [
-                {"slot": link.slot, "pid": link.pid, "state": link.state} for link in links
-            ],
-            "workers_kind": facts.pop("workers", None),
-            "memory": self._memory(),
-            **facts,
-        }
-        connection.reply(200, json.dumps(body).encode())
-
-    def _facts(self) -> Dict[str, Any]:
-        report = self._dispatcher.report
-        return {name: report[name] for name in _NAMED if name in report}
-
-    def _memory(self) -> Dict[str, Any]:
-        """What the processes hold, by role; walks their pages, some milliseconds each."""
-        workers = [link.pid for link in self._dispatcher.links]
-        keeper = [self._keeper] if self._keeper else []
-        return memory.report(
-            {"leader": [os.getppid()], "front": [os.getpid()], "keeper": keeper, "workers": workers}
-        )
+        connection.reply(200, self._facts.status(self._unready() is None))
 
     # Slow clients
 
@@ -297,21 +267,7 @@ class Front:
                 503, http1.error_body("TEMPORARILY_UNAVAILABLE", reason, phases=phases)
             )
         else:
-            body = json.dumps(
-                {
-                    "ready": True,
-                    "slots": self._slots,
-                    "capacity": self._dispatcher.grouping.capacity,
-                    "batch": self._dispatcher.grouping.describe(),
-                    **self._facts(),
-                    "phases": phases,
-                    "modules": report.get("modules", []),
-                    "pid": os.getppid(),
-                    # how much of it is shared takes longer to tell than a start has: /status does
-                    "memory": memory.resident(link.pid for link in self._dispatcher.links),
-                }
-            ).encode()
-            connection.reply(200, body)
+            connection.reply(200, self._facts.ready())
 
 
 def _seconds_left(deadline: str) -> float:
