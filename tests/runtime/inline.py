@@ -85,7 +85,14 @@ def rows(*values: float) -> dict[str, Any]:
 class Replica:
     """``scorers``: one per slot. ``notes``: what the front told its leader."""
 
-    def __init__(self, folder: Path, scorers: Sequence[Any], batch: int = 32, **spec: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        scorers: Sequence[Any],
+        batch: int = 32,
+        loop: Callable[[], asyncio.AbstractEventLoop] = front._new_loop,
+        **spec: Any,
+    ) -> None:
         self.address = f"unix:{folder / 'f.sock'}"
         self.notes: list[wire.Note] = []
         self.batch = batch
@@ -96,7 +103,12 @@ class Replica:
         listener.bind(str(folder / "f.sock"))
         listener.listen(128)
         full = {"slots": len(scorers), "deadline": PATIENCE, **spec}
-        self._start(lambda: asyncio.run(front._serve(full, listener, control)))
+
+        def serve() -> None:
+            with asyncio.Runner(loop_factory=loop) as runner:
+                runner.run(front._serve(full, listener, control))
+
+        self._start(serve)
         self._start(self._hear)
         for number, scorer in enumerate(scorers, 1):
             self.add(number, 100 + number, scorer)

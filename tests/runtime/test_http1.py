@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +167,25 @@ def test_many_small_chunks_hold_only_their_bytes():
     parser.feed(b"0\r\n\r\n")
     request = parser.next()
     assert request is not None and request.body == b"a" * 50_000
+
+
+PIECES = st.sampled_from(
+    [
+        *(b"\r\n", b"\n", b"\r", b" ", b":", b"\t", b"\x00", b"\xff", b"GET / HTTP/1.1\r\n"),
+        *(b"content-length", b"transfer-encoding", b"chunked", b"0", b"5", b"a" * 300, b";x"),
+        *(HEAD, b"host: y\r\n", b"expect: 100-continue\r\n", b"\r\n\r\n", b"POST ", b"HTTP/1.0"),
+    ]
+)
+
+
+@given(st.lists(PIECES | st.binary(max_size=20), max_size=40))
+def test_any_bytes_are_requests_or_malformed(pieces: list[bytes]):
+    parser = Parser(1000)
+    with contextlib.suppress(Malformed):
+        for piece in pieces:
+            parser.feed(piece)
+            while (request := parser.next()) is not None:
+                assert request.target.startswith("/")
+                assert len(request.body) <= 1000
+                assert all(name == name.lower() for name in request.headers)
+                assert not any("\n" in value or "\r" in value for value in request.headers.values())
