@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from ..errors import NotFound
+from ..errors import BadRequest
 from .endpoint import Capture, Endpoint
 from .heads import Headers
 from .request import Request
@@ -166,9 +166,8 @@ class Ring:
         self._trim()
 
     def newest(self, limit: int) -> list[Record]:
-        """Up to ``limit`` records, the newest first."""
-        count = min(limit, len(self._records))
-        return [self._records[-1 - index] for index in range(count)]
+        """Up to ``limit`` records, the newest last."""
+        return list(self._records)[max(0, len(self._records) - limit) :]
 
     def to_wire(self, limit: int) -> dict[str, Any]:
         """``seen`` counts all requests since capturing began, ``kept`` those that the ring holds."""
@@ -216,10 +215,10 @@ class Captures:
             ring.add(record, status, seconds)
 
     def to_wire(self, name: str, limit: int) -> dict[str, Any]:
-        """What is told about an endpoint; raises ``NotFound`` where nothing is captured of it."""
+        """What is told about an endpoint; raises ``BadRequest`` where nothing is captured of it."""
         ring = self._rings.get(name)
         if ring is None:
-            raise NotFound(
+            raise BadRequest(
                 f"Requests of endpoint {name!r} are not captured.",
                 hint="Give it a capture configuration first.",
             )

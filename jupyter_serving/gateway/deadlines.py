@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 GRAIN_SECONDS = 0.05
+# A clock that was asked to move by a difference may fall short of it by the last bits.
+_ROUNDING = 1e-6
 
 
 class Due(Protocol):
@@ -66,9 +68,9 @@ class Deadlines:
 
     def _fire(self) -> None:
         self._timer = self._timed = None
-        now = math.floor(self._clock() / GRAIN_SECONDS)
+        now = self._clock() + _ROUNDING
         late: list[Due] = []
-        while self._order and self._order[0] <= now:
+        while self._order and self._order[0] * GRAIN_SECONDS <= now:
             late.extend(self._slots.pop(heapq.heappop(self._order)))
         self._arm()
         for due in late:

@@ -48,8 +48,10 @@ def body_length(noted: dict[bytes, bytes], version: str) -> int | None:
     """Bytes of the body that the head declares; None for a chunked one.
 
     Raises ``BadRequest`` where the length is doubtful (contradictory, in an unknown coding, or in one that HTTP/1.0
-    does not know), and where HTTP/1.1 names no host (RFC 9112, sections 3.2 and 6.1).
+    does not know), where HTTP/1.1 names no host (RFC 9112, sections 3.2 and 6.1), and for any other version.
     """
+    if version not in ("1.0", "1.1"):
+        raise BadRequest(f"HTTP/{version} is not spoken here.", hint="Use HTTP/1.1.")
     length, coding = noted.get(b"content-length"), noted.get(b"transfer-encoding")
     if version == "1.1" and b"host" not in noted:
         raise BadRequest("The request names no host.", hint="Send a Host header.")

@@ -21,7 +21,7 @@ class Questions:
         self._metadata = Metadata(table, queues)
 
     def answer(self, request: Request) -> bytes:
-        """The whole answer; raises ``NotFound``."""
+        """The whole answer; raises ``NotFound``, and ``BadRequest`` where nothing is captured."""
         status, content = self._content(request)
         return json_answer(status, content, request, [])
 

@@ -18,7 +18,7 @@ PATHS = (
     "the Open Inference Protocol under /v2 and /serving-endpoints/{name}/v2, and GET /health"
 )
 READS = "GET, HEAD"
-CAPTURES_LIMIT = 20
+CAPTURES_LIMIT = 100
 _V2_PATH = re.compile(rb"(?:https?://[^/?]*)?(?:/serving-endpoints/[^/?]*)?/v2(?:[/?]|$)")
 
 Kind = Literal[

@@ -1,115 +1,14 @@
 """The wire: bytes in, bytes out, against the real process."""
 
-import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from jupyter_serving.gateway import http
-from jupyter_serving.gateway.connections import Connections
-from jupyter_serving.gateway.request import Client, Request
-
-from .replicas import HealthyReplica, SlowReplica, running
-from .world import TOKEN, World, endpoint, entity, scenario, until, world_in
-
-PATH = "/serving-endpoints/iris/invocations"
-
-
-class Wire:
-    """A raw connection to the gateway's unix socket."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def say(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in head[1:] if line)
-        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
-        return int(head[0].split()[1]), headers, body
-
-    async def error(self) -> tuple[int, str]:
-        """Status and message of an answer, whose shape must be the error shape."""
-        status, _, body = await self.answer()
-        answer = json.loads(body)
-        assert set(answer) == {"error_code", "message"}
-        return status, answer["message"]
-
-    async def at_end(self) -> bool:
-        return await self.reader.read(1) == b""
-
-
-@contextlib.asynccontextmanager
-async def served(
-    tmp_path: Path, kind: type[HealthyReplica] = HealthyReplica, **more: object
-) -> AsyncIterator[tuple[World, Wire, HealthyReplica]]:
-    async with world_in(tmp_path / "d") as world:
-        await world.start()
-        controller = await world.controller()
-        replica = kind(world.places.runtime)
-        async with running(replica):
-            await controller.sync(endpoint(entity("m", replica.wire()), **more))
-            async with wire_to(world) as wire:
-                yield world, wire, replica
-
-
-@contextlib.asynccontextmanager
-async def wire_to(world: World) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_unix_connection(str(world.places.gateway_socket))
-    try:
-        yield Wire(reader, writer)
-    finally:
-        writer.close()
-
-
-def request(body: bytes = b"1", more: str = "", method: str = "POST", path: str = PATH) -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n{more}\r\n"
-    return head.encode() + body
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (f"POST {PATH} HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n1", "HTTP/1.1"),
-        (f"POST {PATH} HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n1", "HTTP/1.1"),
-        (
-            f"POST {PATH} HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-            "HTTP/1.1",
-        ),
-        (
-            f"POST {PATH} HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n0\r\n\r\n",
-            "HTTP/1.1",
-        ),
-        (
-            f"POST {PATH} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-            "gzip",
-        ),
-        (f"POST {PATH} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "chunk"),
-        (f"POST {PATH} HTTP/1.1\r\ncontent-length: -1\r\n\r\n", "HTTP/1.1"),
-        (f"POST {PATH} HTTP/1.1\r\nbad header: 1\r\n\r\n", "HTTP/1.1"),
-        (f"POST {PATH} HTTP/1.1\r\na: b\r\n folded\r\n\r\n", "HTTP/1.1"),
-        (f"POST {PATH} HTTP/3.9\r\n\r\n", "HTTP/1.1"),
-        ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "HTTP/1.1"),
-        (f"POST {PATH} HTTP/1.1\r\n" + "a: b\r\n" * 101 + "\r\n", "100 headers"),
-        (f"POST {PATH} HTTP/1.1\r\na: " + "b" * 33000 + "\r\n\r\n", "32 KiB"),
-        (f"POST {PATH}?{'q' * 33000} HTTP/1.1\r\na: b\r\n\r\n", "32 KiB"),
-    ],
-)
-@scenario
-async def test_what_is_not_beyond_doubt_is_refused(tmp_path: Path, data: str, words: str) -> None:
-    async with served(tmp_path) as (_, wire, replica):
-        await wire.say(data.encode("latin-1"))
-        status, message = await wire.error()
-        assert status == 400 and words in message
-        assert await wire.at_end()
-        assert replica.begun == 0
+from .replicas import SlowReplica
+from .wire import PATH, request, served, wire_to
+from .world import TOKEN, scenario, until
 
 
 @scenario
@@ -315,79 +214,6 @@ async def test_a_pipelining_client_that_leaves_harms_nobody(tmp_path: Path) -> N
         assert isinstance(replica, SlowReplica)
         replica.may_end.set()
         assert (await wire.answer())[0] == 200
-
-
-@scenario
-async def test_a_thousand_idle_connections_are_fine(tmp_path: Path) -> None:
-    async with served(tmp_path) as (world, wire, _replica), contextlib.AsyncExitStack() as stack:
-        for _ in range(1000 if _enough_files() else 200):
-            await stack.enter_async_context(wire_to(world))
-        await wire.say(request())
-        assert (await wire.answer())[0] == 200
-
-
-def _enough_files() -> bool:
-    import resource
-
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 2200
-
-
-class AppThatNeverAnswers:
-    """Takes requests and keeps them."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-
-    def admit(self, request: Request) -> int:
-        return 10
-
-    def serve(self, request: Request, client: Client) -> None:
-        self.requests.append(request)
-
-
-@pytest.mark.parametrize(
-    ("part", "data"), [("head", b"POST / HTTP/1.1\r\nhost"), ("body", request(b"12345")[:-1])]
-)
-@scenario
-async def test_a_client_that_is_too_slow_is_told_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, data: bytes
-) -> None:
-    times = {"head": 60.0, "body": 60.0, "linger": 0.05, part: 0.05}
-    monkeypatch.setattr(http, "SECONDS", times)
-    app, connections = AppThatNeverAnswers(), Connections()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(
-        lambda: http.Connection(app, connections, trusted=True), str(tmp_path / "s")
-    )
-    async with server:
-        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
-        wire = Wire(reader, writer)
-        await wire.say(data)
-        status, message = await wire.error()
-        assert status == 400 and f"{part} did not arrive" in message
-        await until(lambda: not connections.all, "the end of lingering")
-        writer.close()
-    assert app.requests == []
-
-
-@scenario
-async def test_a_running_request_is_not_too_slow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "SECONDS", {"head": 0.05, "body": 0.05, "linger": 0.05})
-    app, connections = AppThatNeverAnswers(), Connections()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(
-        lambda: http.Connection(app, connections, trusted=True), str(tmp_path / "s")
-    )
-    async with server:
-        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
-        await Wire(reader, writer).say(request(b"1"))
-        await until(lambda: app.requests)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await reader.read(1)
-        writer.close()
 
 
 @scenario
