@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple, Optional
 
 from .http1 import error_body
@@ -27,6 +28,14 @@ class Failure(NamedTuple):
 
     message: str
     traceback: str
+
+
+def in_v2(answer: Answer) -> Answer:
+    """An error in the Open Inference Protocol's shape, which has ``error`` beside our fields; else unchanged."""
+    if answer.status < 400:
+        return answer
+    fields = json.loads(answer.body)
+    return answer._replace(body=json.dumps({"error": fields["message"], **fields}).encode())
 
 
 def too_late(message: str) -> Answer:

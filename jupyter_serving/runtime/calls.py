@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, Optional, Protocol
 
 from . import frames
-from .answers import Answer
+from .answers import Answer, in_v2
 from .connection import Source
 
 # Headers that a worker reads; the rest stays in the front.
@@ -84,7 +84,7 @@ class Call:
         if stage == "streaming":
             self.client.cut()
         elif stage != "over":
-            self.client.answer(answer)
+            self.client.answer(in_v2(answer) if self.what == frames.V2 else answer)
 
 
 _PLAIN: Dict[Optional[str], bytes] = {None: b"", frames.JSON: b"content-type: application/json"}
