@@ -1,0 +1,165 @@
+"""G17 (Triton L0_http_fuzz): malformed requests at the gateway and at a replica.
+
+Never a 5xx for a client's fault, nobody dies, nothing is held afterwards: no slot, no connection, no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from fuzz import bodies, framing, v2_bodies
+from fuzz.attack import Report, attack
+from fuzz.cases import Maker, Target, series
+from services import until
+
+from .clients import post
+from .stage import Played, Stage
+
+SEED = 20261122
+COUNT = 5200
+"""Cases of each of the four series; ten times as many with ``--full``."""
+FILES, MEMORY = 24, 48 * 2**20
+"""What a process may hold more afterwards: idle connections; buffers and caches."""
+ROWS = {"dataframe_records": [{"x": 21.0}]}
+GATEWAY_LIMITS = {"head_bytes": 32 * 1024, "head_count": 100}
+
+
+@pytest.fixture(scope="module")
+def seed(request: pytest.FixtureRequest) -> int:
+    """Of this run: the option's, else the same one always, else (``--full``) a new one."""
+    given = request.config.getoption("seed")
+    if given is not None:
+        return int(given)
+    return random.SystemRandom().randrange(10**9) if request.config.getoption("full") else SEED
+
+
+@pytest.fixture(scope="module")
+def attacked(stage: Stage) -> Iterator[Played]:
+    with stage.endpoint(stage.zoo.doubles(), workload_size="Small", **_NO_RANGE) as played:
+        yield played
+
+
+_NO_RANGE = {"min_provisioned_concurrency": None, "max_provisioned_concurrency": None}
+
+
+def replica_socket(played: Played) -> Path:
+    (replica,) = played.stage.leaders()
+    return played.stage.services.places.replica_socket(replica)
+
+
+def status(path: Path) -> dict[str, Any]:
+    """What the replica says of itself."""
+    connection = http.client.HTTPConnection("replica", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(path))
+    try:
+        connection.request("GET", "/status")
+        return dict(json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()
+
+
+class Watch:
+    """The processes behind the endpoint, before and after."""
+
+    def __init__(self, played: Played) -> None:
+        self._played = played
+        self._socket = replica_socket(played)
+        self._before = self._look()
+
+    def _look(self) -> dict[int, psutil.Process]:
+        census = self._played.stage.services.census()
+        return {pid: psutil.Process(pid) for pid in census}
+
+    def __enter__(self) -> Watch:
+        # Buffers and caches grow with the first requests, whoever sends them.
+        for _ in range(50):
+            assert self._ask() == 200
+        self._files = {pid: p.num_fds() for pid, p in self._before.items()}
+        self._memory = {pid: p.memory_info().rss for pid, p in self._before.items()}
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            return
+        assert self._ask() == 200, "a good request is answered as before"
+        self._played.quiet()
+        until(self._is_idle, what="an idle replica")
+        assert self._look().keys() == self._before.keys(), "nobody died, nobody was added"
+        for pid, process in self._before.items():
+            until(lambda p=process: p.num_fds() <= self._files[p.pid] + FILES, what="files closed")
+            more = process.memory_info().rss - self._memory[pid]
+            assert more < MEMORY, f"{process.cmdline()} grew by {more} bytes"
+        for service in ("gateway", "controller"):
+            self._played.stage.log_is_clean(service)
+        assert "unhandled" not in self._played.stage.client.logs(self._played.name)
+
+    def _ask(self) -> int:
+        return post(self._played.url, self._played.authorization, ROWS).status
+
+    def _is_idle(self) -> bool:
+        told = status(self._socket)
+        states = [worker["state"] for worker in told["workers"]]
+        return told["busy"] == told["queued"] == 0 and told["ready"] and set(states) == {"idle"}
+
+
+def run(address: str, target: Target, seed: int, makers: tuple[Maker, ...], count: int) -> Report:
+    report = asyncio.run(attack(address, series(seed, count, target, makers), seed))
+    print(f"seed {seed}: {report.cases} cases, {dict(report.statuses)}")
+    shown = "\n".join(report.failures[:10])
+    assert not report.failures, f"{len(report.failures)} of {report.cases} went wrong:\n{shown}"
+    assert report.cases == count
+    return report
+
+
+@pytest.fixture
+def count(full: bool) -> int:
+    return COUNT * (10 if full else 1)
+
+
+def at_gateway(played: Played) -> tuple[str, Target]:
+    url = urlsplit(played.url)
+    head = (f"authorization: {played.authorization}",)
+    others = ("/health", "/serving-endpoints", "/serving-endpoints/x/invocations", "/metrics")
+    target = Target(url.path, json.dumps(ROWS).encode(), head, **GATEWAY_LIMITS, others=others)
+    return f"tcp:{url.hostname}:{url.port}", target
+
+
+def at_replica(played: Played) -> tuple[str, Target]:
+    others = ("/health/live", "/health/ready", "/status", "/v2", "/health/ready?wait=x")
+    return f"unix:{replica_socket(played)}", Target(
+        "/invocations", json.dumps(ROWS).encode(), others=others
+    )
+
+
+def test_malformed_http_at_the_gateway(attacked: Played, seed: int, count: int) -> None:
+    with Watch(attacked):
+        run(*at_gateway(attacked), seed, framing.MAKERS, count)
+
+
+def test_malformed_http_at_a_replica(attacked: Played, seed: int, count: int) -> None:
+    with Watch(attacked):
+        run(*at_replica(attacked), seed + 1, framing.MAKERS, count)
+
+
+def test_malformed_bodies_through_the_gateway(attacked: Played, seed: int, count: int) -> None:
+    with Watch(attacked):
+        run(*at_gateway(attacked), seed + 2, bodies.MAKERS, count)
+
+
+def test_malformed_bodies_at_a_replica(attacked: Played, seed: int, count: int) -> None:
+    address, target = at_replica(attacked)
+    v2 = Target("/v2/infer", v2_bodies.GOOD)
+    with Watch(attacked):
+        run(address, target, seed + 3, bodies.MAKERS, count // 2)
+        run(address, v2, seed + 4, v2_bodies.MAKERS, count // 2)
