@@ -127,6 +127,7 @@ class Fragile(mlflow.pyfunc.PythonModel):
 # The servers cannot import this module: its classes travel in the pickle.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+ROW_WISE = {"jupyter_serving": {"row_wise": True}}
 ONE_COLUMN = pd.DataFrame({"x": [1.0]})
 
 
@@ -164,6 +165,10 @@ class Zoo:
         """A pyfunc that doubles."""
         return self._pyfunc("doubles", Doubles())
 
+    def doubles_rows(self) -> str:
+        """A pyfunc that doubles and declares that it does so row by row."""
+        return self._pyfunc("doubles-rows", Doubles(), metadata=ROW_WISE)
+
     def sleeps(self) -> str:
         """A pyfunc that sleeps."""
         example = pd.DataFrame({"x": [0.0]})
@@ -188,7 +193,7 @@ class Zoo:
 
     def fragile(self) -> str:
         """A row-wise pyfunc that some rows kill."""
-        return self._pyfunc("fragile", Fragile(), metadata={"jupyter_serving": {"row_wise": True}})
+        return self._pyfunc("fragile", Fragile(), metadata=ROW_WISE)
 
     def unsigned(self) -> str:
         """A model without a signature."""

@@ -227,6 +227,5 @@ BOMB = gzip.compress(b" " * 2**26, 9, mtime=0)
 MAKERS: tuple[Maker, ...] = (
     *(not_json, not_json, not_utf8, wrong_top, wrong_keys, wrong_shape, wrong_shape, wrong_type),
     *(wrong_type, huge_number, nested, surrogates, wrong_params, wrong_media, odd_media, csv),
-    *(doubled_keys, extras, changed, changed),
+    *(doubled_keys, extras, changed, changed, zipped, wrong_coding),
 )
-ZIPPED: tuple[Maker, ...] = (zipped, wrong_coding)

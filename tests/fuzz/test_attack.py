@@ -13,7 +13,7 @@ from .attack import Report, attack
 from .cases import SOUND, Case, End, Maker, Target, series
 
 TARGET = Target("/invocations", b'{"dataframe_records": [{"x": 1.0}]}')
-ALL: tuple[Maker, ...] = (*framing.MAKERS, *bodies.MAKERS, *bodies.ZIPPED, *v2_bodies.MAKERS)
+ALL: tuple[Maker, ...] = (*framing.MAKERS, *bodies.MAKERS, *v2_bodies.MAKERS)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

@@ -26,11 +26,12 @@ from .clients import post
 from .stage import Played, Stage
 
 SEED = 20261122
-COUNT = 5200
-"""Cases of each of the four series; ten times as many with ``--full``."""
+COUNT = 4000
+"""Cases of each of the six series; ten times as many with ``--full``."""
 FILES, MEMORY = 24, 48 * 2**20
 """What a process may hold more afterwards: idle connections; buffers and caches."""
 ROWS = {"dataframe_records": [{"x": 21.0}]}
+GOOD = json.dumps(ROWS).encode()
 GATEWAY_LIMITS = {"head_bytes": 32 * 1024, "head_count": 100}
 
 
@@ -45,7 +46,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="module")
 def attacked(stage: Stage) -> Iterator[Played]:
-    with stage.endpoint(stage.zoo.doubles(), workload_size="Small", **_NO_RANGE) as played:
+    with stage.endpoint(stage.zoo.doubles_rows(), workload_size="Small", **_NO_RANGE) as played:
         yield played
 
 
@@ -127,19 +128,31 @@ def count(full: bool) -> int:
     return COUNT * (10 if full else 1)
 
 
-def at_gateway(played: Played) -> tuple[str, Target]:
+def at_gateway(played: Played, path: str = "", body: bytes = GOOD) -> tuple[str, Target]:
+    """The gateway's address, and how to ask it; ``path`` of the V2 protocol, else MLflow's."""
     url = urlsplit(played.url)
-    head = (f"authorization: {played.authorization}",)
-    others = ("/health", "/serving-endpoints", "/serving-endpoints/x/invocations", "/metrics")
-    target = Target(url.path, json.dumps(ROWS).encode(), head, **GATEWAY_LIMITS, others=others)
-    return f"tcp:{url.hostname}:{url.port}", target
-
-
-def at_replica(played: Played) -> tuple[str, Target]:
-    others = ("/health/live", "/health/ready", "/status", "/v2", "/health/ready?wait=x")
-    return f"unix:{replica_socket(played)}", Target(
-        "/invocations", json.dumps(ROWS).encode(), others=others
+    mine = url.path.removesuffix("/invocations")
+    others = (
+        *("/health", "/serving-endpoints", "/serving-endpoints/x/invocations", "/metrics", "/v2"),
+        *("/v2/models", "/v2/models/x", "/v2/health/ready", f"{mine}/v2", f"{mine}/captures"),
+        *(f"{mine}/v2/models/{played.name}/ready", f"{mine}/v2/models//infer", f"{mine}/v2/x"),
+        *(f"/v2/models/{played.name}/versions/99/infer", f"{mine}/served-models/x/invocations"),
     )
+    return f"tcp:{url.hostname}:{url.port}", Target(
+        mine + (path or "/invocations"),
+        body,
+        (f"authorization: {played.authorization}",),
+        **GATEWAY_LIMITS,
+        others=others,
+    )
+
+
+def at_replica(
+    played: Played, path: str = "/invocations", body: bytes = GOOD
+) -> tuple[str, Target]:
+    """The replica's address, and how to ask it."""
+    others = ("/health/live", "/health/ready", "/status", "/v2", "/health/ready?wait=x")
+    return f"unix:{replica_socket(played)}", Target(path, body, others=others)
 
 
 def test_malformed_http_at_the_gateway(attacked: Played, seed: int, count: int) -> None:
@@ -158,8 +171,17 @@ def test_malformed_bodies_through_the_gateway(attacked: Played, seed: int, count
 
 
 def test_malformed_bodies_at_a_replica(attacked: Played, seed: int, count: int) -> None:
-    address, target = at_replica(attacked)
-    v2 = Target("/v2/infer", v2_bodies.GOOD)
     with Watch(attacked):
-        run(address, target, seed + 3, bodies.MAKERS, count // 2)
-        run(address, v2, seed + 4, v2_bodies.MAKERS, count // 2)
+        run(*at_replica(attacked), seed + 3, bodies.MAKERS, count)
+
+
+def test_malformed_v2_through_the_gateway(attacked: Played, seed: int, count: int) -> None:
+    with Watch(attacked):
+        path = f"/v2/models/{attacked.name}/infer"
+        run(*at_gateway(attacked, path, v2_bodies.GOOD), seed + 4, v2_bodies.MAKERS, count)
+
+
+def test_malformed_v2_at_a_replica(attacked: Played, seed: int, count: int) -> None:
+    with Watch(attacked):
+        target = at_replica(attacked, "/v2/infer", v2_bodies.GOOD)
+        run(*target, seed + 5, v2_bodies.MAKERS, count)
