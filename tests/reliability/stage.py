@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
-import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -166,19 +167,30 @@ class Stage:
         return orphans(self.services)
 
     def workers(self) -> set[int]:
-        """Processes of replicas that run the model's code: they lead a process group, but no session."""
+        """Processes that compute predictions, as the replicas tell them."""
+        told = (self.status(replica) for replica in self.leaders())
+        return {w["pid"] for status in told for w in status.get("workers", ())}
+
+    def status(self, replica: str) -> dict[str, Any]:
+        """What a replica says of itself; empty where it does not answer."""
+        connection = http.client.HTTPConnection("replica", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.connect(str(self.services.places.replica_socket(replica)))
+            connection.request("GET", "/status")
+            return dict(json.loads(connection.getresponse().read()))
+        except (OSError, http.client.HTTPException):
+            return {}
+        finally:
+            connection.close()
+
+    def family(self) -> dict[int, int]:
+        """Every process of a replica, with the leader of its replica."""
         own = set(self.leaders().values())
-        pids = {pid for pid in runtime_pids(self.services) if session(pid) in own - {pid}}
-        return {pid for pid in pids if _group(pid) == pid}
+        sessions = {pid: session(pid) for pid in runtime_pids(self.services)}
+        return {pid: leader for pid, leader in sessions.items() if leader in own}
 
     def log_is_clean(self, service: str) -> None:
         """Fail where a service wrote a traceback."""
         text = (self.services.places.logs / f"{service}.log").read_text()
         assert "Traceback" not in text, text[-4000:]
-
-
-def _group(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return -1

@@ -57,6 +57,26 @@ def test_workers_are_killed_under_load(stage: Stage, pace: Pace) -> None:
     assert len(plain.failures()) <= pace.kills
 
 
+def test_each_process_of_a_replica_is_killed_under_load(stage: Stage) -> None:
+    with (
+        stage.endpoint(stage.zoo.doubles(), **TWO) as played,
+        ClosedLoop(played.url, played.authorization, ROWS, clients=4) as plain,
+    ):
+        victims = sorted(stage.family())
+        for victim in victims:
+            leader = stage.family().get(victim)
+            if leader is None:
+                continue  # it went with an earlier one
+            plain.flows()
+            os.kill(victim, signal.SIGKILL)
+            until(lambda v=victim: v not in stage.services.census(), what="its end")
+            until(lambda: len(stage.leaders()) == len(stage.workers()) == 2, what="two of each")
+        plain.flows()
+        until(lambda: not stage.orphans(), what="no orphan")
+    assert {a.status for a in plain.failures()} <= {502, 503}, plain.sorts()
+    assert len(plain.failures()) <= len(victims), "each process serves one request at a time"
+
+
 def test_a_poisonous_request_kills_nothing_but_its_own_worker(stage: Stage, pace: Pace) -> None:
     with stage.endpoint(stage.zoo.puppet(), **TWO) as played:
         replicas = stage.leaders()

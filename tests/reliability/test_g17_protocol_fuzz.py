@@ -6,13 +6,10 @@ Never a 5xx for a client's fault, nobody dies, nothing is held afterwards: no sl
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import random
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -58,24 +55,12 @@ def replica_socket(played: Played) -> Path:
     return played.stage.services.places.replica_socket(replica)
 
 
-def status(path: Path) -> dict[str, Any]:
-    """What the replica says of itself."""
-    connection = http.client.HTTPConnection("replica", timeout=30)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(path))
-    try:
-        connection.request("GET", "/status")
-        return dict(json.loads(connection.getresponse().read()))
-    finally:
-        connection.close()
-
-
 class Watch:
     """The processes behind the endpoint, before and after."""
 
     def __init__(self, played: Played) -> None:
         self._played = played
-        self._socket = replica_socket(played)
+        (self._replica,) = played.stage.leaders()
         self._before = self._look()
 
     def _look(self) -> dict[int, psutil.Process]:
@@ -109,7 +94,7 @@ class Watch:
         return post(self._played.url, self._played.authorization, ROWS).status
 
     def _is_idle(self) -> bool:
-        told = status(self._socket)
+        told = self._played.stage.status(self._replica)
         states = [worker["state"] for worker in told["workers"]]
         return told["busy"] == told["queued"] == 0 and told["ready"] and set(states) == {"idle"}
 
