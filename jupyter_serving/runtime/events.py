@@ -8,7 +8,7 @@ A request asks for it with ``"stream": true`` beside its data, as clients of cha
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, Callable, Generator, Iterator, Optional, Tuple
 
 from .faults import Scored
 
@@ -64,7 +64,7 @@ class Events:
             self._parse is not None and getattr(self._model, "_predict_stream_fn", None) is not None
         )
 
-    def _pieces(self, body: bytes) -> Iterator[bytes]:
+    def _pieces(self, body: bytes) -> Generator[bytes, None, None]:
         """The model's pieces as events; raises what it raises."""
         metadata = self._model.metadata
         parsed = self._parse(body, metadata, metadata.get_input_schema())  # type: ignore[misc]
@@ -77,12 +77,15 @@ class Events:
             if close is not None:
                 close()
 
-    def _events(self, first: Optional[bytes], pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _events(
+        self, first: Optional[bytes], pieces: Generator[bytes, None, None]
+    ) -> Iterator[bytes]:
         try:
             if first is not None:
                 yield first
             yield from pieces
         except GeneratorExit:
+            pieces.close()
             raise
         except BaseException as error:
             yield self._event(self._fault(error).body.decode())

@@ -11,7 +11,7 @@ Row = dict[str, Any]
 def formats(rows: list[Row]) -> list[Any]:
     """The same rows in every format."""
     names = list(rows[0])
-    data = [list(row.values()) for row in rows]
+    data = [[row[name] for name in names] for row in rows]
     return [
         {"dataframe_split": {"columns": names, "data": data}},
         {"dataframe_split": {"columns": names, "data": data, "index": list(range(len(rows)))}},
