@@ -245,3 +245,19 @@ def test_mlflow_without_invocations_is_served_by_its_parts(
     csv = (",".join(COLUMNS) + "\n5.1,3.5,1.4,0.2\n").encode()
     assert json.loads(scorer.answer(csv, "text/csv").body) == {"predictions": [0]}
     assert scorer.answer(body, "text/plain").status == 400
+
+
+def test_a_body_beyond_the_bound_is_refused():
+    scorer = Scorer(Stub(lambda data: [1]), {"max_body_bytes": 20})
+    assert scorer.answer(b'{"instances": [1]}', None).status == 200
+    scored = scorer.answer(b'{"instances": [1, 2]}', None)
+    assert (scored.status, json.loads(scored.body)["error_code"]) == (400, "BAD_REQUEST")
+    assert "at most 20" in json.loads(scored.body)["message"]
+
+
+def test_a_spec_is_not_needed():
+    scorer = Scorer(Stub(lambda data: [1]))
+    assert scorer.answer(b'{"instances": [1]}', None).status == 200
+    assert scorer.describe() == {"fast_path": {"kind": None, "reason": "not compared yet"}}
+    scorer.learn(b'{"instances": [1]}')
+    assert scorer.fast is None
