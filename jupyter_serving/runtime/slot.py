@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import time
-from importlib import import_module
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
-from . import bodies, frames, log
+from . import bodies, frames, log, v2
 from .agreement import difference
 from .batching import Batching, size
 from .frames import Answered, Request
@@ -173,23 +172,11 @@ class Slot:
                 return _refusal("BAD_REQUEST", str(refused))
             request = request._replace(body=body)
         if request.what == frames.V2:
-            return self._v2(request)
+            return v2.infer(self._scorer, request.body, request.headers)
         pieces = self._scorer.stream(request.body, request.content_type)
         if pieces is not None:
             return self._stream(pieces)
         scored: Scored = self._scorer.answer(request.body, request.content_type)
-        return scored
-
-    def _v2(self, request: Request) -> Scored:
-        try:
-            v2 = import_module(".v2", __package__)
-        except ImportError:
-            return _refusal(
-                "FEATURE_DISABLED",
-                "This replica does not speak the Open Inference Protocol; use invocations.",
-                501,
-            )
-        scored: Scored = v2.infer(self._scorer, request.body, request.headers)
         return scored
 
     def _answered(self, place: int, scored: Scored) -> Answered:
