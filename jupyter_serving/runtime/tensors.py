@@ -83,11 +83,11 @@ def read(item: Any, place: int, tail: Tail) -> Tensor:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise Refused(f"inputs[{place}] must be an object with a name (a string).")
     name = item["name"]
-    where = f"The input {name!r}"
+    where = f"The input {name[:100]!r}"
     datatype = item.get("datatype")
     if not isinstance(datatype, str) or (datatype != BYTES and datatype not in DTYPES):
         known = ", ".join([*DTYPES, BYTES])
-        raise Refused(f"{where} has datatype {datatype!r}. It must be one of {known}.")
+        raise Refused(f"{where} has datatype {str(datatype)[:100]!r}. It must be one of {known}.")
     parameters = parameters_of(item, where)
     shape = _shape(item.get("shape"), where)
     values = _values(item, datatype, parameters.get("binary_data_size"), tail, where)
@@ -131,7 +131,9 @@ def _values(item: Dict[str, Any], datatype: str, size: Any, tail: Tail, where: s
         flat = flatten(item["data"], where)
         return _texts(flat, where) if datatype == BYTES else _numbers(flat, datatype, where)
     if type(size) is not int or size < 0:
-        raise Refused(f"{where} has binary_data_size {size!r}. It must be a whole number of bytes.")
+        raise Refused(
+            f"{where} has binary_data_size {str(size)[:100]}. It must be a whole number of bytes."
+        )
     if item.get("data") is not None:
         raise Refused(f"{where} has both data and binary_data_size. Send one of them.")
     raw = tail.take(size, where)

@@ -72,7 +72,7 @@ def _chosen(outputs: List[Output], request: Request) -> List[Tuple[Output, bool]
     for name, _ in request.outputs:
         if name not in known:
             names = ", ".join(repr(each) for each in known)
-            raise Refused(f"The model has no output {name!r}. It has: {names}.")
+            raise Refused(f"The model has no output {name[:100]!r}. It has: {names}.")
     return [(known[name], bool(p.get("binary_data", every))) for name, p in request.outputs]
 
 

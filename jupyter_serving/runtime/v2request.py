@@ -42,7 +42,7 @@ def parse(body: bytes, header_length: Optional[str]) -> Request:
     fields = _fields(body[:length])
     identity, items = fields.get("id"), fields.get("inputs")
     if identity is not None and not isinstance(identity, str):
-        raise Refused(f"id must be a string, not {identity!r}.")
+        raise Refused(f"id must be a string, not {str(identity)[:100]}.")
     if not isinstance(items, list) or not items:
         raise Refused("inputs must be a list with at least one tensor.")
     parameters = parameters_of(fields, "The request")
@@ -52,7 +52,7 @@ def parse(body: bytes, header_length: Optional[str]) -> Request:
     if len({tensor.name for tensor in inputs}) != len(inputs):
         names = sorted(tensor.name for tensor in inputs)
         twice = next(name for name, other in zip(names, names[1:]) if name == other)
-        raise Refused(f"Two inputs are called {twice!r}.")
+        raise Refused(f"Two inputs are called {twice[:100]!r}.")
     return Request(identity, parameters, inputs, _outputs(fields.get("outputs")))
 
 
@@ -88,5 +88,5 @@ def _outputs(items: Any) -> List[Tuple[str, Dict[str, Any]]]:
     for place, item in enumerate(items):
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             raise Refused(f"outputs[{place}] must be an object with a name (a string).")
-        wanted.append((item["name"], parameters_of(item, f"The output {item['name']!r}")))
+        wanted.append((item["name"], parameters_of(item, f"The output {item['name'][:100]!r}")))
     return wanted

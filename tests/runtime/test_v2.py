@@ -494,6 +494,18 @@ def test_a_malformed_request_is_refused_with_the_reason(adds: Any, request_: Any
         raise AssertionError(refused(asked(adds, request_)))
 
 
+def test_a_refusal_does_not_send_a_long_name_back(adds: Any) -> None:
+    long = "x" * 10_000
+    for request in (
+        changed(name=long, shape=[2]),
+        changed(datatype=long),
+        changed() | {"id": [long]},
+        changed() | {"outputs": [{"name": long}]},
+        {"inputs": changed(name=long)["inputs"] * 2},
+    ):
+        assert len(refused(asked(adds, request))) < 500
+
+
 @pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity"])
 def test_bare_words_are_not_json(adds: Any, word: bytes) -> None:
     body = json.dumps(changed(data=[1.5])).encode().replace(b"1.5", word)
