@@ -65,3 +65,11 @@ def test_links_between_pages_lead_somewhere() -> None:
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []
+
+
+def test_every_gate_is_told_of() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    folder = ROOT / "tests" / "reliability"
+    told = set(re.findall(r"`(test_\w+\.py)`", text))
+    assert {path.name for path in folder.glob("test_g*.py")} <= told
+    assert all((folder / name).exists() for name in told)

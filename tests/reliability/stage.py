@@ -28,6 +28,7 @@ class Pace:
     queue_limit = 20
     _long_request = (5.0, 35.0)  # G4
     _kills = (5, 40)  # G5, G6: how often
+    _between = (9.0, 20.0)  # G6: from one kill to the next
     _churn = (10.0, 300.0)  # G9
     _overload = (6.0, 120.0)  # G10
     _deadline = (4.0, 297.0)  # G11, and of every request to the ``strict`` services
@@ -44,6 +45,11 @@ class Pace:
     def kills(self) -> int:
         """How many processes are killed, one after the other."""
         return int(self._of(self._kills))
+
+    @property
+    def between(self) -> float:
+        """How long the gateway lives between two kills."""
+        return float(self._of(self._between))
 
     @property
     def churn(self) -> float:
