@@ -64,7 +64,7 @@ def start(python: Path, folder: Path, runtime_parent: Path) -> Iterator[World]:
             Theirs(python, models, environ, log) as theirs,
             Ours(python, models, environ, log) as ours,
         ):
-            yield World(theirs, ours)
+            yield World(theirs, ours, models)
 
 
 @pytest.fixture(scope="session")

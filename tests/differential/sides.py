@@ -103,6 +103,7 @@ class World(NamedTuple):
 
     theirs: Theirs
     ours: Ours
+    models: Path
 
     def compare(self, model: str, body: Any, type: str = JSON) -> Reply:
         """Their answer and ours on both paths must be the same; returns ours."""
