@@ -9,7 +9,8 @@ from array import array
 from . import response
 from .orders import Result, Target
 
-CHUNK = 1 << 20
+# Larger buffers are mapped and unmapped by the C library for every answer, which costs more than all the rest.
+CHUNK = 1 << 16
 CONNECT_SECONDS = 10.0
 
 
