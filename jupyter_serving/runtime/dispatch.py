@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from typing import Any, Callable, Deque, Dict, List, Optional
 
-from . import answers, frames, process, wire
+from . import answers, frames, process, threads, wire
 from .answers import Answer, Failure
 from .calls import NOBODY, Call
 from .crashes import LIMIT, WINDOW, Crashes
@@ -17,6 +17,8 @@ from .link import Link
 
 # How long the last words of a dead worker may take to be read when a child of it holds the socket open.
 LAST_WORDS = 0.2
+# Calls wait that long for a worker that computes, so as to be its next group, before another one gets them.
+PATIENCE = 0.003
 
 
 class Dispatcher:
@@ -39,7 +41,8 @@ class Dispatcher:
         self._joining: List[asyncio.Task[Any]] = []
         self._crashes = Crashes()
         self._last_death = ""
-        self.grouping = Grouping(slots)
+        self._patience: Optional[asyncio.TimerHandle] = None
+        self.grouping = Grouping(slots, threads.cpus())
         self.failure: Optional[Failure] = None
         self.report: Dict[str, Any] = {}
 
@@ -104,9 +107,27 @@ class Dispatcher:
         if not self._queue:
             return
         idle = [link for link in self._links.values() if link.state == "idle"]
+        if not idle:
+            return
+        now = self._loop.time()
+        room = self.grouping.room(self._quick(now), len(self._queue))
+        spare, idle = idle[room:], idle[:room]
         while idle and self._queue:
             link = idle.pop()
+            link.begun = now
             link.send(self.grouping.take(self._queue, len(idle) + 1, link.batch_size))
+        if spare and self._queue and self._patience is None:
+            self._patience = self._loop.call_later(PATIENCE, self._impatient)
+
+    def _quick(self, now: float) -> int:
+        """Workers that compute, but for those that are slow: who waits does not wait for them."""
+        return sum(
+            link.state == "busy" and now - link.begun < PATIENCE for link in self._links.values()
+        )
+
+    def _impatient(self) -> None:
+        self._patience = None
+        self._feed()
 
     def _again(self, calls: List[Call], most: int) -> None:
         for call in reversed(calls):

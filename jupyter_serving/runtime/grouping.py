@@ -13,11 +13,13 @@ GROUP_BYTES = 1 << 20
 class Grouping:
     """How many calls one worker gets at a time.
 
-    ``max_size`` 1 is one by one, ``reason`` says why; ``sizes`` counts the groups that were computed, by size.
+    ``processors``: those that we may use. ``max_size`` 1 is one by one, ``reason`` says why; ``sizes`` counts
+    the groups that were computed, by size.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, processors: int = 1) -> None:
         self._slots = slots
+        self._processors = processors
         self._news = ""
         self.max_size = 1
         self.reason = "not ready yet"
@@ -28,6 +30,17 @@ class Grouping:
     def capacity(self) -> int:
         """Most requests that a gateway should have here at a time."""
         return self._slots * self.max_size
+
+    def room(self, busy: int, waiting: int) -> int:
+        """How many more workers may begin a group now, while ``busy`` ones compute and ``waiting`` calls are there.
+
+        A group costs little more than one call, so a further worker pays only where a processor is free for it, or
+        where a whole group waits; else it makes the groups smaller and takes the processor from gateway and front.
+        """
+        if self.max_size == 1:
+            return self._slots
+        most = self._processors if waiting >= self.max_size else max(self._processors // 2, 1)
+        return max(most - busy, 0)
 
     def describe(self) -> Dict[str, Any]:
         """For status and readiness."""

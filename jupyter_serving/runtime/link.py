@@ -26,7 +26,10 @@ class Hearer(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """One worker. ``state``: loading, idle, busy, ending; ``group``: calls by place, None once answered."""
+    """One worker.
+
+    ``state``: loading, idle, busy, ending; ``group``: calls by place, None once answered; ``begun``: when it got them.
+    """
 
     def __init__(self, hearer: Hearer, slot: int, pid: int) -> None:
         self._hearer = hearer
@@ -35,6 +38,7 @@ class Link(asyncio.Protocol):
         self.slot = slot
         self.pid = pid
         self.state = "loading"
+        self.begun = 0.0
         self.group: List[Optional[Call]] = []
         self.report: Dict[str, Any] = {}
         self.failure: Optional[Failure] = None

@@ -22,12 +22,13 @@ def share(spec: Dict[str, Any]) -> int:
     """Threads of one slot: ``spec["cpu_share"]``, else the user's ``OMP_NUM_THREADS``, else the CPUs by the slots."""
     told = spec.get("cpu_share") or os.environ.get("OMP_NUM_THREADS")
     try:
-        return max(1, int(told)) if told else max(1, _cpus() // max(1, int(spec["slots"])))
+        return max(1, int(told)) if told else max(1, cpus() // max(1, int(spec["slots"])))
     except ValueError:
         return 1
 
 
-def _cpus() -> int:
+def cpus() -> int:
+    """Processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # macOS

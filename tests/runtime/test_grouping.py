@@ -99,3 +99,31 @@ def test_what_no_fast_path_takes_is_alone_from_the_start(
 ):
     made = calls.call(what, headers, b"", 1.0, calls.NOBODY)
     assert (made.most, made.headers) == (most, lines)
+
+
+@pytest.mark.parametrize(
+    ("processors", "busy", "waiting", "room"),
+    [
+        (2, 0, 1, 1),
+        (2, 1, 7, 0),  # they are the next group of the one that computes
+        (2, 1, 8, 1),  # a whole group waits
+        (2, 2, 8, 0),
+        (8, 1, 3, 3),
+        (1, 0, 1, 1),
+        (1, 1, 20, 0),
+    ],
+)
+def test_a_further_worker_needs_a_processor_or_a_whole_group(
+    processors: int, busy: int, waiting: int, room: int
+):
+    made = Grouping(4, processors)
+    made.learn([{"max_size": 8, "reason": "measured"}])
+    assert made.room(busy, waiting) == room
+
+
+def test_one_by_one_every_worker_may_compute():
+    made = Grouping(4, 2)
+    assert made.room(3, 1) > 0
+    made.learn([{"max_size": 8, "reason": "measured"}])
+    made.switch_off("answers depend on the group")
+    assert made.room(3, 1) > 0
