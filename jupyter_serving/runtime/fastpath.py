@@ -81,6 +81,10 @@ class FastPath:
         """The answer's body, ``{"predictions": ...}``; raises what cannot be written as JSON."""
         return self._encoder.encode(result)
 
+    def encode_parts(self, result: Any, counts: Sequence[int]) -> List[bytes]:
+        """The bodies of several requests: ``encode`` of each ``cut``, with ``counts`` rows each, in order."""
+        return self._encoder.parts(result, counts)
+
 
 class ArrayPath(FastPath):
     """An estimator of a listed flavour, asked directly."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 _SCALARS = frozenset((int, float, str, bool, type(None)))
 _NUMBERS = "biuf"
@@ -51,6 +51,30 @@ class Encoder:
         if isinstance(result, list) or (isinstance(result, self._array) and result.ndim):
             return result[start:stop]
         raise TypeError(f"a {type(result).__name__} has no rows")
+
+    def parts(self, result: Any, counts: Sequence[int]) -> List[bytes]:
+        """The bodies of several requests whose rows lie one after the other in ``result``, ``counts`` of them each.
+
+        The same as ``encode`` of each ``cut``, but what costs per call is done once for all.
+        """
+        try:
+            plain = self._plain(result)
+            if plain is not None and len(plain) == sum(counts):
+                return self._pieces(plain, counts)
+        except (TypeError, ValueError, RecursionError):
+            pass  # one of them has what MLflow's encoder has to look at
+        bodies, start = [], 0
+        for count in counts:
+            bodies.append(self.encode(self.cut(result, start, start + count)))
+            start += count
+        return bodies
+
+    def _pieces(self, plain: List[Any], counts: Sequence[int]) -> List[bytes]:
+        bodies, start = [], 0
+        for count in counts:
+            bodies.append(self._dumps({"predictions": plain[start : start + count]}))
+            start += count
+        return bodies
 
     def _plain(self, result: Any) -> Optional[List[Any]]:
         """The result as lists and dictionaries of plain values; None: not of a known shape."""

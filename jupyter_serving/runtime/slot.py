@@ -112,11 +112,7 @@ class Slot:
         result = fast.predict(fast.join([part.rows for part in parts]))
         if size(result) != count:
             raise ValueError(f"predict returned {size(result)} answers to {count} rows")
-        encoded, start = [], 0
-        for part in parts:
-            stop = start + part.rows.count
-            encoded.append(fast.encode(fast.cut(result, start, stop)))
-            start = stop
+        encoded: List[bytes] = fast.encode_parts(result, [part.rows.count for part in parts])
         return result, encoded
 
     def _one_by_one(self, parts: List[Part], back: List[Answered]) -> bool:

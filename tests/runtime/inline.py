@@ -49,6 +49,13 @@ class ArrayPath(FastPath):
     def encode(self, result: Any) -> bytes:
         return json.dumps({"predictions": np.asarray(result).tolist()}).encode()
 
+    def encode_parts(self, result: Any, counts: Sequence[int]) -> list[bytes]:
+        ends = np.cumsum(counts)
+        return [
+            self.encode(self.cut(result, int(end) - count, int(end)))
+            for count, end in zip(counts, ends, strict=True)
+        ]
+
 
 class PathScorer:
     """A scorer of one function; ``answered`` are the bodies that went the slow way."""
