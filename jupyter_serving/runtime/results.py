@@ -27,6 +27,8 @@ class Encoder:
         self._array, self._frame, self._series = numpy.ndarray, pandas.DataFrame, pandas.Series
         self._nan = nan
         self._dumps = _dumps(nan)
+        self._columns: Any = None
+        self._known: List[str] = []
 
     def encode(self, result: Any) -> bytes:
         """The body ``{"predictions": ...}``; raises what MLflow's encoder raises."""
@@ -93,7 +95,23 @@ class Encoder:
         return None
 
     def _records(self, frame: Any) -> Optional[List[Dict[str, Any]]]:
-        names = frame.columns.tolist()
+        names = self._names(frame.columns)
+        if names is None:
+            return None
+        if _is_of_one_number(frame):
+            return [dict(zip(names, row)) for row in frame.to_numpy().tolist()]
+        columns = [_values(column) for _, column in frame.items()]
+        if any(column is None for column in columns):
+            return None
+        return [dict(zip(names, row)) for row in zip(*columns)]
+
+    def _names(self, columns: Any) -> Optional[List[str]]:
+        """Column names as MLflow writes them; None where they are not all strings, or all integers, and different."""
+        if self._columns is not None and columns.is_(
+            self._columns
+        ):  # mostly those of the answer before
+            return self._known
+        names = columns.tolist()
         kinds = set(map(type, names))
         if kinds == {int}:
             names = list(map(str, names))
@@ -101,14 +119,8 @@ class Encoder:
             return None
         if len(set(names)) != len(names):
             return None
-        dtypes = frame.dtypes.tolist()
-        first = dtypes[0]
-        if _is_number(first) and all(dtype is first or dtype == first for dtype in dtypes):
-            return [dict(zip(names, row)) for row in frame.to_numpy().tolist()]
-        columns = [_values(column) for _, column in frame.items()]
-        if any(column is None for column in columns):
-            return None
-        return [dict(zip(names, row)) for row in zip(*columns)]
+        self._columns, self._known = columns, names
+        return self._known
 
 
 def is_plain(value: Any) -> bool:
@@ -159,6 +171,16 @@ def _is_number(dtype: Any) -> bool:
     """A numpy type whose values become Python's own numbers without loss."""
     plain = type(dtype).__module__.startswith("numpy") and dtype.kind in _NUMBERS
     return bool(plain and dtype.itemsize <= 8)
+
+
+def _is_of_one_number(frame: Any) -> bool:
+    """True where all columns have the same plain type."""
+    # Asking a frame for its types makes a series, which costs more than all the rest of a small answer.
+    if getattr(getattr(frame, "_mgr", None), "is_single_block", False):
+        return _is_number(frame.dtypes.iloc[0] if frame.empty else frame.to_numpy().dtype)
+    dtypes = frame.dtypes.tolist()
+    first = dtypes[0]
+    return _is_number(first) and all(dtype is first or dtype == first for dtype in dtypes)
 
 
 def _values(series: Any) -> Optional[List[Any]]:
