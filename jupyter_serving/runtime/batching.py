@@ -195,9 +195,9 @@ def size(result: Any) -> int:
 
 
 def _best(run: Callable[[], Any], clock: Clock) -> float:
-    """Least seconds of several runs: at least 3, at most 30, for a twentieth of a second."""
+    """Least seconds of several runs: at least 3, at most 5, for a twentieth of a second."""
     least, began = float("inf"), clock()
-    for number in range(30):
+    for number in range(5):
         start = clock()
         run()
         end = clock()

@@ -10,6 +10,7 @@ Keeper and leader exchange notes (wire.py) over a socket pair.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from typing import Any, Dict, Iterable, NoReturn
@@ -70,6 +71,8 @@ class Keeper:
             wire.tell(self._control, wire.Note(UNSAFE, self._slot, status=why))
             return self._become(loaded, self._slot, why)
         least = float(self._spec.get("proof_seconds") or _PROOF_SECONDS)
+        # Whoever stands between the keeper and a worker ends unseen: the next fork need not wait for it.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         patience = max(least, _PROOF_TIMES * loaded.phases["warm_up"])
         wire.tell(self._control, wire.Note(LOADED, status=int(patience * 1000)))
         while True:
@@ -104,7 +107,6 @@ class Keeper:
                 return
             if not pid:
                 self._between(note, theirs, loaded)
-        os.waitpid(pid, 0)
 
     def _between(self, note: wire.Note, theirs: socket.socket, loaded: loading.Loaded) -> NoReturn:
         code = 0
@@ -132,6 +134,7 @@ class Keeper:
             os._exit(code)
 
     def _settle_in(self, number: int) -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         worker.settle_in(self._spec, number)
         self._single.restore(threads.share(self._spec))
 

@@ -96,7 +96,8 @@ def confine(total: int, threads: int = 1) -> Optional[int]:
     """
     if not total or sys.platform != "linux":
         return None
-    left = max(_LEAST, total - held(os.getpid())[0]) + _STACKS * threads
+    # A little less than the watch of the leader allows: a MemoryError costs a request, its verdict a worker.
+    left = max(_LEAST, int(0.9 * (total - held(os.getpid())[0]))) + _STACKS * threads
     bytes_ = _data() + left
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard != resource.RLIM_INFINITY:

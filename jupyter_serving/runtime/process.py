@@ -105,10 +105,24 @@ def reseed() -> None:
         torch.seed()
 
 
+# Beyond any status of the system: ends that a leader brought about, with their reason.
+MACHINE_FULL = -100_000_000
+_OVER_MEMORY = -200_000_000
+
+
+def over_memory(limit: int) -> int:
+    """The status of a worker that was ended because its replica held more than ``limit`` bytes."""
+    return _OVER_MEMORY - limit // 1_000_000
+
+
 def describe(status: int) -> str:
-    """An exit status in words: ``exit code 5`` or ``killed by SIGSEGV``."""
+    """An exit status in words: ``exit code 5``, ``killed by SIGSEGV`` or ``over its memory limit of 600 MB``."""
     if status >= 0:
         return f"exit code {status}"
+    if status <= _OVER_MEMORY:
+        return f"over its memory limit of {_OVER_MEMORY - status} MB"
+    if status == MACHINE_FULL:
+        return "killed because this machine was nearly out of memory"
     try:
         return f"killed by {signal.Signals(-status).name}"
     except ValueError:

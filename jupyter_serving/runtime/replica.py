@@ -17,8 +17,9 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from . import burden, front, keeper, log, nursery, preload, process, starting, wire, worker
+from . import burden, front, keeper, log, memory, nursery, preload, process, starting, wire, worker
 from .crashes import Crashes
+from .pressure import Watch
 
 DEFAULT_GRACE = 30.0
 # How long a replica whose model failed to load stays, for someone to ask why.
@@ -50,6 +51,8 @@ class Leader:
         self._before: List[str] = []
         self._children: Dict[int, Child] = {}
         self._told: Set[int] = set()
+        self._doomed: Dict[int, int] = {}
+        self._pressure = Watch(memory.limit(spec))
         self._crashes = Crashes()
         self._restarts: List[Tuple[float, int]] = []
         self._limit: Optional[float] = None
@@ -247,6 +250,7 @@ class Leader:
             self._code = FRONT_LOST
 
     def _worker_died(self, child: Child, status: int) -> None:
+        status = self._doomed.pop(child.pid, status)
         wire.tell(self._control, wire.Note(wire.DIED, child.slot, child.pid, status))
         told = child.pid in self._told
         self._told.discard(child.pid)
@@ -286,6 +290,8 @@ class Leader:
 
     def _patience(self) -> Optional[float]:
         times = [self._restarts[0][0]] if self._restarts else []
+        if len(self._children) > 1 and self.phase != "failed":
+            times.append(self._pressure.next)
         times += [limit for limit in (self._limit, self._nursery.limit()) if limit is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
@@ -298,8 +304,21 @@ class Leader:
             except OSError as error:
                 self.postpone(slot, error)
         self._nursery.check(now)
+        if self._pressure.next <= now:
+            self._relieve(now)
         if self._limit is not None and self._limit <= now and self._code is None:
             self._code = 0 if self.phase == "draining" else front.LOAD_FAILED
+
+    def _relieve(self, now: float) -> None:
+        """End a worker that takes more memory than there is for it."""
+        workers = [child.pid for child in self._children.values() if child.slot]
+        victim = self._pressure.look(now, self._nursery.keeper or os.getpid(), workers)
+        if victim is not None:
+            self._doomed[victim.pid] = victim.status
+            why, held = process.describe(victim.status), victim.held // 1_000_000
+            slot = self._children[victim.pid].slot
+            log.say("leader", f"worker {slot} (pid {victim.pid}) is ended, {held} MB: {why}")
+            process.kill_group(victim.pid)
 
     def _end(self) -> None:
         # The keeper first: it may be about to fork.

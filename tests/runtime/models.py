@@ -144,6 +144,22 @@ PYFUNCS = {
         "self.at_load = os.environ['OMP_NUM_THREADS']",
         "return [self.at_load, os.environ['OMP_NUM_THREADS']]",
     ),
+    # takes memory without end (but 3 GB, for the machine's sake), within the limit set for it or beyond
+    "hoards": (
+        "import os, resource, time",
+        "pass",
+        """
+        how, held = model_input.iloc[0]["how"], []
+        if how == "beyond":
+            resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        while how != "not":
+            held.append(b"x" * (4 << 20))
+            time.sleep(0.002)
+            while len(held) > 750:
+                time.sleep(1)
+        return [os.getpid()]
+""",
+    ),
     "mlflow_error": (
         "from mlflow.exceptions import MlflowException",
         "pass",
