@@ -19,3 +19,7 @@ unset PYTHONDONTWRITEBYTECODE
 echo "installing jupyter-serving[$extra] into $venv (a few minutes the first time)"
 "$venv/bin/python" -m pip install --quiet --upgrade pip
 "$venv/bin/python" -m pip install --quiet ".[$extra]"
+if [ "$extra" = test ]; then
+  # Pinned, and not in the extra: where no build for CPUs is at hand, pip takes one with gigabytes for GPUs.
+  "$venv/bin/python" -m pip install --quiet "${TORCH:-torch==2.13.0}"
+fi

@@ -32,7 +32,8 @@ def _serve(options: argparse.Namespace) -> int:
     spec.setdefault("slots", 1)
     spec.setdefault("deadline", 297.0)
     spec.setdefault("stack_trace", True)
-    os.environ.update({name: os.environ.get(name, value) for name, value in preload.QUIET.items()})
+    for name, value in preload.SILENT.items():
+        os.environ.setdefault(name, value)
     try:
         listener = address.listen(spec.get("address") or f"unix:{spec['socket']}")
     except (OSError, ValueError, KeyError) as error:

@@ -13,7 +13,7 @@ import re
 import sys
 from typing import Any, Iterable, List, Optional
 
-from . import burden, log
+from . import burden, log, threads
 
 BASE = (
     "json",
@@ -25,15 +25,9 @@ BASE = (
     "mlflow.pyfunc",
     "mlflow.pyfunc.scoring_server",
 )
-# Set before any import: one thread per library, no telemetry from a process that serves nobody.
-QUIET = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-}
+# Set before any import: no telemetry; and one thread per library in a process that serves nobody.
+SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", **threads.WAITING}
+QUIET = {**SILENT, **dict.fromkeys(threads.VARIABLES, "1")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 

@@ -17,7 +17,20 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from . import burden, front, keeper, log, memory, nursery, preload, process, starting, wire, worker
+from . import (
+    burden,
+    front,
+    keeper,
+    log,
+    memory,
+    nursery,
+    preload,
+    process,
+    starting,
+    threads,
+    wire,
+    worker,
+)
 from .crashes import Crashes
 from .pressure import Watch
 
@@ -100,12 +113,13 @@ class Leader:
         self._selector.register(self._control, selectors.EVENT_READ, self._hear)
 
     def _import_base(self) -> None:
-        began = time.monotonic()
+        began, single = time.monotonic(), threads.Single()
         preload.load(
             preload.unknown([*preload.BASE, *preload.valid(self._spec.get("preload") or [])]),
             "leader",
         )
         preload.touch("leader")
+        single.undo()
         gc.collect()
         gc.freeze()  # the collector would otherwise touch, and so copy, every page that children share
         self._preloaded = time.monotonic() - began

@@ -15,6 +15,8 @@ VARIABLES = (
     "MKL_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+# Threads of OpenMP that wait for work sleep instead of spinning: several workers, a front and others share the CPUs.
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 _OPENMP = re.compile(r"lib(gomp|iomp5|omp)[^/]*\.so[^/]*$")
 
 
@@ -44,11 +46,20 @@ class Single:
     def __init__(self) -> None:
         self._before = {name: os.environ.get(name) for name in VARIABLES}
         os.environ.update(dict.fromkeys(VARIABLES, "1"))
+        _wait_asleep()
+
+    def undo(self) -> None:
+        """The variables as they were; what has been loaded keeps its one thread."""
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def restore(self, count: int) -> None:
         """``count`` threads, or what the user's variables said before."""
-        for name, value in self._before.items():
-            os.environ[name] = str(count) if value is None else value
+        self.undo()
+        default(count)
         spread(count)
 
 
@@ -56,6 +67,12 @@ def default(count: int) -> None:
     """Set the variables that nobody has set; for a process that has not imported the libraries yet."""
     for name in VARIABLES:
         os.environ.setdefault(name, str(count))
+    _wait_asleep()
+
+
+def _wait_asleep() -> None:
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
 
 
 def spread(count: int) -> None:
