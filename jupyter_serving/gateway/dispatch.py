@@ -83,9 +83,10 @@ class Dispatcher:
                     "Captured requests are told on the gateway's unix socket only.",
                     hint="Ask through Jupyter, or as the user who runs the gateway.",
                 )
-            self._check(target.name, request.noted.get(b"authorization"))
-        limit = self.table.find(target.name).max_body_bytes
-        return limit if target.kind in PREDICTIONS else 0
+            endpoint = self._check(target.name, request.noted.get(b"authorization"))
+        else:
+            endpoint = self.table.find(target.name)
+        return endpoint.max_body_bytes if target.kind in PREDICTIONS else 0
 
     def serve(self, request: Request, client: Client) -> None:
         """Answer a whole request: route it, give it a slot or let it wait."""
@@ -219,9 +220,9 @@ class Dispatcher:
 
     # --- inside -------------------------------------------------------------------------------------
 
-    def _check(self, name: str, authorization: bytes | None) -> None:
+    def _check(self, name: str, authorization: bytes | None) -> Endpoint:
         try:
-            tokens.check(self.table, name, authorization)
+            return tokens.check(self.table, name, authorization)
         except ServingError:
             if name in self.table:
                 self.reports.turned_away(name, "token")
@@ -246,8 +247,10 @@ class Dispatcher:
         if self._held_bytes > HELD_BYTES and not accepted:
             self.withdraw(exchange)
             raise QueueFull(len(lane.waiting), lane.limit)
-        exchange.wait(cold=not lane.ready)
-        self.reports.held(lane)
+        cold = not lane.ready
+        exchange.wait(cold=cold)
+        if cold:
+            self.reports.held(lane)
 
     def _run(self, grants: Sequence[Grant[Exchange]]) -> None:
         for grant in grants:

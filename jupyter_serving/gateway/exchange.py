@@ -313,20 +313,24 @@ class Exchange:
             dispatcher.noticed(member, self.key, passed.notice)
         if self.record is not None:
             self.record.begun(head.status, head.headers)
-        added = [
-            (b"served-model-name", self.routed.entity.name.encode()),
-            (b"x-request-id", self.rid),
-            (b"server-timing", heads.server_timing(self._timing(), passed.timings)),
-        ]
+        lines = passed.lines
+        lines.append(
+            b"served-model-name: %b\r\nx-request-id: %b\r\nserver-timing: %b\r\n"
+            % (
+                self.routed.entity.name.encode(),
+                self.rid,
+                heads.server_timing(self._timing(), passed.timings),
+            )
+        )
         if not passed.sized and head.status not in (204, 304):
             if end:
-                added.append((b"content-length", b"%d" % len(body)))
+                lines.append(b"content-length: %d\r\n" % len(body))
             elif self.request.version == "1.1":
-                added.append((b"transfer-encoding", b"chunked"))
+                lines.append(b"transfer-encoding: chunked\r\n")
                 self._chunked = True
             else:
                 self.request.keep_alive = False
-        return heads.response_head(head.status, passed.lines, added, self.request.ending)
+        return heads.response_head(head.status, lines, self.request.ending)
 
     def _framed(self, body: bytes, end: bool) -> bytes:
         if not self._chunked:

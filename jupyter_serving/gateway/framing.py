@@ -30,10 +30,12 @@ NOTED = frozenset(
 )
 
 
-def note(headers: Headers) -> dict[bytes, bytes]:
-    """The headers of ``NOTED`` by name; raises ``BadRequest`` where one is given twice."""
+def note(url: bytes, headers: Headers) -> dict[bytes, bytes]:
+    """The headers of ``NOTED`` by name; raises ``BadRequest`` where one is given twice, or the head is too large."""
     noted: dict[bytes, bytes] = {}
+    size = len(url)
     for name, value in headers:
+        size += len(name) + len(value) + 4
         if name in NOTED:
             if name in noted:
                 raise BadRequest(
@@ -41,6 +43,8 @@ def note(headers: Headers) -> dict[bytes, bytes]:
                     hint="Correct the client.",
                 )
             noted[name] = value
+    if size > HEAD_BYTES or len(headers) > HEAD_COUNT:
+        raise head_too_large()
     return noted
 
 

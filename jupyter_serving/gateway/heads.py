@@ -135,13 +135,14 @@ def passed(headers: Headers) -> Passed:
     return found
 
 
-def response_head(status: int, lines: Iterable[bytes], added: Headers, ending: bytes) -> bytes:
-    """Head of an answer: ``lines`` as they are, then ``added``; ``ending`` is one of the three above.
+def response_head(status: int, lines: Iterable[bytes], ending: bytes) -> bytes:
+    """Head of an answer: ``lines`` have to say how its body is framed; ``ending`` is one of the three above."""
+    return b"".join((status_line(status), *lines, ending))
 
-    Either of the two has to say how the body is framed.
-    """
-    more = [b"%b: %b\r\n" % pair for pair in added]
-    return b"".join((status_line(status), *lines, *more, ending))
+
+def written(headers: Headers) -> list[bytes]:
+    """Headers as they go on the wire."""
+    return [b"%b: %b\r\n" % pair for pair in headers]
 
 
 def status_line(status: int) -> bytes:

@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
             if self._ignored > LINGER_BYTES:
                 self._transport.abort()
             return
-        incoming = self._incoming
+        before = self._incoming
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -112,7 +112,8 @@ class Connection(asyncio.Protocol):
             # llhttp also complains about bytes after "connection: close": those are ours to ignore.
             if self._stage is Stage.PARSING:
                 self._refuse(framing.malformed(error))
-        if incoming is not None and incoming is self._incoming:
+        incoming = self._incoming
+        if incoming is not None and (incoming is before or not incoming.method):
             self._limit_unfinished(incoming, len(data))
         self._advance()
 
@@ -157,17 +158,12 @@ class Connection(asyncio.Protocol):
         """A part of the request target."""
         if self._incoming is not None:
             self._incoming.url += url
-            self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer (which is dropped)."""
         request = self._incoming
-        if request is None or request.head_complete:
-            return
-        request.headers.append((name.lower(), value))
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > framing.HEAD_BYTES or len(request.headers) > framing.HEAD_COUNT:
-            self._refuse(framing.head_too_large())
+        if request is not None and not request.method:
+            request.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is complete: admit or refuse it before its body comes."""
@@ -179,7 +175,7 @@ class Connection(asyncio.Protocol):
         request.keep_alive = self._parser.should_keep_alive()
         declared = None
         try:
-            request.noted = framing.note(request.headers)
+            request.noted = framing.note(request.url, request.headers)
             declared = framing.body_length(request.noted, request.version)
             request.limit = self._app.admit(request)
             if declared is not None and declared > request.limit:

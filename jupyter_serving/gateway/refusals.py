@@ -38,5 +38,5 @@ def json_answer(status: int, content: Any, request: Request, added: Headers) -> 
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
     ]
-    head = heads.response_head(status, (), [*framing, *added], request.ending)
+    head = heads.response_head(status, heads.written([*framing, *added]), request.ending)
     return head if request.method == "HEAD" else head + body

@@ -16,6 +16,7 @@ import struct
 from typing import Any
 
 from ..errors import PermissionDenied, Unauthenticated
+from .endpoint import Endpoint
 from .routes import Table
 
 _MISSING = "This endpoint needs a token: send `Authorization: Bearer <token>`."
@@ -44,8 +45,8 @@ def token_in(authorization: bytes | None) -> bytes | None:
     return password or user or None
 
 
-def check(table: Table, name: str, authorization: bytes | None) -> None:
-    """Let the caller query endpoint ``name``, or raise.
+def check(table: Table, name: str, authorization: bytes | None) -> Endpoint:
+    """Let the caller query endpoint ``name``, which is returned, or raise.
 
     Raises:
         Unauthenticated: no token, or one that no endpoint has (told before whether the endpoint exists).
@@ -53,12 +54,14 @@ def check(table: Table, name: str, authorization: bytes | None) -> None:
         NotFound: a known token, but no such endpoint.
     """
     digest = known(table, authorization)
-    matches = [hmac.compare_digest(digest, known) for known in table.find(name).tokens]
-    if not any(matches):
+    endpoint = table.find(name)
+    matches = [hmac.compare_digest(digest, known) for known in endpoint.tokens]
+    if True not in matches:
         raise PermissionDenied(
             f"This token belongs to another endpoint than {name!r}.",
             hint=f"Get one from POST /api/2.0/serving-endpoints/{name}/tokens.",
         )
+    return endpoint
 
 
 def known(table: Table, authorization: bytes | None) -> str:

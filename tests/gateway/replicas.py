@@ -191,6 +191,32 @@ class ReplicaThatStreams(HealthyReplica):
         await writer.drain()
 
 
+class ReplicaWithEvents(HealthyReplica):
+    """Sends server-sent events of 32 KB each, one per permission, and counts those that could be written."""
+
+    COUNT = 400
+
+    def __init__(self, folder: Path, name: str = "r1", slots: int = 1) -> None:
+        super().__init__(folder, name, slots)
+        self.permits = asyncio.Semaphore(0)
+        self.sent = 0
+
+    def event(self, number: int) -> bytes:
+        return b"data: %06d%b\n\n" % (number, b"x" * 32_000)
+
+    async def answer(self, writer: asyncio.StreamWriter, head: dict[str, str], body: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
+        writer.write(b"transfer-encoding: chunked\r\n\r\n")
+        for number in range(self.COUNT):
+            await self.permits.acquire()
+            event = self.event(number)
+            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+            await writer.drain()
+            self.sent += 1
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+
 class ReplicaWithALargeAnswer(HealthyReplica):
     """Answers with 64 MB and counts how much of it could be written."""
 

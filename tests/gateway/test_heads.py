@@ -38,7 +38,7 @@ def test_the_replicas_own_identity_and_our_words_are_not_passed_on() -> None:
 
 
 def test_a_head_is_status_headers_and_ending() -> None:
-    head = heads.response_head(200, [b"a: b\r\n"], [(b"c", b"d")], heads.CLOSES)
+    head = heads.response_head(200, heads.written([(b"a", b"b"), (b"c", b"d")]), heads.CLOSES)
     assert head == b"HTTP/1.1 200 OK\r\na: b\r\nc: d\r\nconnection: close\r\n\r\n"
 
 

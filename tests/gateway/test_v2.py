@@ -32,66 +32,63 @@ async def started(world: World, *replicas: HealthyReplica) -> Any:
     return controller
 
 
-@pytest.mark.parametrize(
-    ("path", "served", "version"),
-    [
-        ("/v2/models/iris/infer", "a", "3"),
-        ("/v2/models/iris/versions/7/infer", "b", "7"),
-        (f"{ROOT}/models/iris/infer", "a", "3"),
-        (f"{ROOT}/models/b/infer", "b", "7"),
-        (f"{ROOT}/models/a/versions/3/infer", "a", "3"),
-        (f"{ROOT}/models/iris/versions/3/infer/", "a", "3"),
-    ],
-)
+PREDICTIONS = [
+    ("/v2/models/iris/infer", "a", "3"),
+    ("/v2/models/iris/versions/7/infer", "b", "7"),
+    (f"{ROOT}/models/iris/infer", "a", "3"),
+    (f"{ROOT}/models/b/infer", "b", "7"),
+    (f"{ROOT}/models/a/versions/3/infer", "a", "3"),
+    (f"{ROOT}/models/iris/versions/3/infer/", "a", "3"),
+]
+
+
 @scenario
-async def test_a_prediction_goes_to_the_model_that_is_named(
-    tmp_path: Path, path: str, served: str, version: str
-) -> None:
+async def test_a_prediction_goes_to_the_model_that_is_named(tmp_path: Path) -> None:
+    more = {
+        "x-serving-model": "forged",
+        "x-serving-model-version": "9",
+        "x-serving-anything": "1",
+        "inference-header-content-length": "12",
+    }
     async with world_in(tmp_path / "d") as world:
         a, b = (HealthyReplica(world.places.runtime, name) for name in ("r1", "r2"))
         await started(world, a, b)
         async with running(a, b):
-            more = {
-                "x-serving-model": "forged",
-                "x-serving-model-version": "9",
-                "x-serving-anything": "1",
-                "inference-header-content-length": "12",
-            }
-            answer = await world.unix().post(path, json={"inputs": []}, headers=more)
-        assert (answer.status_code, answer.headers["served-model-name"]) == (200, served)
-        (head,) = a.heads + b.heads
-        assert head[":line"] == "POST /v2/infer HTTP/1.1"
-        model = path.split("/models/")[1].split("/")[0]
-        assert (head["x-serving-model"], head["x-serving-model-version"]) == (model, version)
-        assert "x-serving-anything" not in head
-        assert head["inference-header-content-length"] == "12"
+            for path, served, version in PREDICTIONS:
+                answer = await world.unix().post(path, json={"inputs": []}, headers=more)
+                assert (answer.status_code, answer.headers["served-model-name"]) == (200, served)
+                head = (a.heads if served == "a" else b.heads)[-1]
+                assert head[":line"] == "POST /v2/infer HTTP/1.1"
+                model = path.split("/models/")[1].split("/")[0]
+                told = (head["x-serving-model"], head["x-serving-model-version"])
+                assert told == (model, version), path
+                assert "x-serving-anything" not in head
+                assert head["inference-header-content-length"] == "12"
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "words"),
-    [
-        ("/v2/models/nobody/infer", 404, "'nobody'"),
-        ("/v2/models/iris/versions/4/infer", 404, "3, 7"),
-        (f"{ROOT}/models/a/versions/7/infer", 404, "'7'"),
-        (f"{ROOT}/models/c/infer", 404, "'c'"),
-        (f"{ROOT}/models/iris/versions//infer", 404, "''"),
-        ("/v2/models/iris/explain", 404, "Nothing is at"),
-        ("/v2/repository/models/iris/load", 404, "Nothing is at"),
-        ("/v2", 405, "Use GET, HEAD"),
-        (f"{ROOT}/models/iris/ready", 405, "Use GET, HEAD"),
-    ],
-)
+ERRORS = [
+    ("/v2/models/nobody/infer", 404, "'nobody'"),
+    ("/v2/models/iris/versions/4/infer", 404, "3, 7"),
+    (f"{ROOT}/models/a/versions/7/infer", 404, "'7'"),
+    (f"{ROOT}/models/c/infer", 404, "'c'"),
+    (f"{ROOT}/models/iris/versions//infer", 404, "''"),
+    ("/v2/models/iris/explain", 404, "Nothing is at"),
+    ("/v2/repository/models/iris/load", 404, "Nothing is at"),
+    ("/v2", 405, "Use GET, HEAD"),
+    (f"{ROOT}/models/iris/ready", 405, "Use GET, HEAD"),
+]
+
+
 @scenario
-async def test_errors_have_the_protocols_key_and_ours(
-    tmp_path: Path, path: str, status: int, words: str
-) -> None:
+async def test_errors_have_the_protocols_key_and_ours(tmp_path: Path) -> None:
     async with world_in(tmp_path / "d") as world:
         await started(world)
-        answer = await world.unix().post(path, json={})
-        body = answer.json()
-        assert answer.status_code == status
-        assert set(body) == {"error", "error_code", "message"}
-        assert words in body["error"] == body["message"]
+        for path, status, words in ERRORS:
+            answer = await world.unix().post(path, json={})
+            body = answer.json()
+            assert answer.status_code == status, path
+            assert set(body) == {"error", "error_code", "message"}
+            assert words in body["error"] == body["message"]
 
 
 @scenario
