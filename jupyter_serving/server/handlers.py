@@ -318,6 +318,7 @@ async def finished(work: asyncio.Task[None]) -> None:
 ROUTES: list[tuple[str, type[ServingHandler]]] = [
     (rf"{ROOT}/\.well-known/databricks-config", WellKnownHandler),
     (rf"{ROOT}/serving-endpoints/.*", DataHandler),
+    (rf"{ROOT}/v2(?:/.*)?", DataHandler),
     (rf"{ROOT}/api/2\.0/jupyter-serving/models/[^/]+", UploadHandler),
     (rf"{ROOT}(?:/.*)?", ControlHandler),
 ]

@@ -32,6 +32,8 @@ VERBS = [
     ("PUT", MODEL),
     ("POST", MODEL),
     ("GET", "/serving-endpoints/e/openapi"),
+    ("GET", "/v2/models"),
+    ("POST", "/v2/models/e/infer"),
     ("HEAD", DATA),
     ("POST", DATA),
     ("PUT", DATA),
@@ -53,7 +55,7 @@ class EverybodyIsRefused(Authorizer):
 
 
 def service_of(path, controller, gateway):
-    return gateway if path.startswith("/serving-endpoints") else controller
+    return gateway if path.startswith(("/serving-endpoints", "/v2")) else controller
 
 
 @pytest.mark.parametrize("method,path", VERBS)
@@ -79,7 +81,7 @@ async def test_the_authoriser_is_asked_on_every_verb(
     if method != "HEAD":
         assert "not authorized" in answer.json()["message"]
     expected = {"GET": "read", "HEAD": "read"}.get(method, "write")
-    if method == "POST" and path == DATA:
+    if method == "POST" and path in (DATA, "/v2/models/e/infer"):
         expected = "execute"
     assert set(refuser.asked) == {(expected, "serving")}
     assert not controller.requests and not gateway.requests
