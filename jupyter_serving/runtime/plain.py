@@ -15,7 +15,8 @@ EXTRAS = frozenset(("client_request_id", "usage_context"))
 SPLIT, RECORDS, INSTANCES, INPUTS = "dataframe_split", "dataframe_records", "instances", "inputs"
 # ``inputs`` as a list of records instead of a dictionary of columns: MLflow types its values otherwise.
 INPUT_RECORDS = "inputs, records"
-_WHOLE = {"integer": 2.0**31, "long": 2.0**63}
+# Bounds of whole numbers that have become doubles: -(2**63) - 1 is -(2**63) there, so that one is left to MLflow.
+_WHOLE = {"integer": 2.0**31, "long": 2.0**63 - 1024}
 _EXACT = 2.0**53
 _NUMPY = {
     "double": "float64",

@@ -78,6 +78,15 @@ def test_variations_of_good_requests(world: World, model: str):
         world.compare(model, body)
 
 
+@pytest.mark.parametrize("name", ["n", "k"])
+def test_integers_at_their_bounds(world: World, name: str):
+    row = ROWS["mixed"][0]
+    for bound in (2**31, 2**53, 2**63, 2**64):
+        for value in (bound - 1, bound, bound + 1, -bound, -bound - 1, float(bound)):
+            for body in corpus.formats([{**row, name: value}]):
+                world.compare("mixed", body)
+
+
 @pytest.mark.parametrize("model", BOOSTERS)
 def test_boosters(mlflow3: World, model: str):
     for body in [*corpus.formats(IRIS_ROWS[:1]), *corpus.formats(IRIS_ROWS)]:

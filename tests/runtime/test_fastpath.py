@@ -468,6 +468,22 @@ def test_numbers_at_the_bounds_of_their_type(kind: str, good: list[Any], bad: li
         assert read({"inputs": {"a": [value]}}, columns) is None
 
 
+def test_whole_numbers_among_doubles_at_their_bounds():
+    columns = [*PLAIN, plain.Column("c", "integer")]
+    for b, c, good in [
+        (2**63 - 2048, -(2**31), True),
+        (-(2**63) + 2048, 2**31 - 1, True),
+        (2**63, 0, False),
+        (-(2**63) - 1, 0, False),
+        (0, 2**31, False),
+        (0, -(2**31) - 1, False),
+        (0, 0.5, False),
+    ]:
+        for a in (0.5, 1):
+            made = read({"inputs": {"a": [a], "b": [b], "c": [c]}}, columns)
+            assert (made is not None and made.tolist() == [[a, float(b), float(c)]]) == good, (b, c)
+
+
 def test_a_model_cannot_spoil_the_columns_for_the_next_request():
     def predict(frame: Any) -> Any:
         told = [frame.columns.name, *frame.columns]
