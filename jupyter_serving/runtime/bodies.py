@@ -6,7 +6,8 @@ import zlib
 from typing import List, Optional
 
 GZIP = ("gzip", "x-gzip")
-_PIECE = 1 << 20
+_PIECE = 1 << 20  # bytes that come out of one call
+_SLICE = 1 << 18  # bytes that go into it
 
 
 class Refused(Exception):
@@ -36,19 +37,20 @@ def _inflated(body: bytes, limit: int) -> bytes:
     if not body:
         raise Refused("The body is empty, which is no gzip data.")
     found: List[bytes] = []
-    size, rest = 0, body
-    while rest:  # a file may consist of several members
-        member = zlib.decompressobj(wbits=31)
-        while not member.eof:
+    size, member = 0, zlib.decompressobj(wbits=31)
+    for at in range(0, len(body), _SLICE):  # in slices, since what a call leaves over is copied
+        rest, piece = body[at : at + _SLICE], b""
+        while rest or (len(piece) == _PIECE and not member.eof):
+            if member.eof:  # a file may consist of several members
+                member = zlib.decompressobj(wbits=31)
             piece = member.decompress(rest, _PIECE)
-            rest = member.unconsumed_tail
+            rest = member.unused_data if member.eof else member.unconsumed_tail
+            found.append(piece)
             size += len(piece)
             if limit and size > limit:
                 raise Refused(
                     f"The unpacked body has more than {limit} bytes, the most that is taken. Send fewer rows."
                 )
-            found.append(piece)
-            if not piece and not rest and not member.eof:
-                raise Refused("The gzip data of the body ends too early.")
-        rest = member.unused_data
+    if not member.eof:
+        raise Refused("The gzip data of the body ends too early.")
     return b"".join(found)
