@@ -87,6 +87,8 @@ async def read_reply(reader: asyncio.StreamReader) -> Reply:
     headers = {name.lower(): value.strip() for name, value in pairs}
     if headers.get("transfer-encoding") == "chunked":
         return Reply(int(status), headers, await _chunks(reader))
+    if "content-length" not in headers:
+        raise ValueError(f"an answer without a length: {head!r}")
     return Reply(int(status), headers, await reader.readexactly(int(headers["content-length"])))
 
 

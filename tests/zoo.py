@@ -73,8 +73,8 @@ class Puppet(mlflow.pyfunc.PythonModel):
     """Does what its one row says, and writes into ``<folder>/journal`` when it began and ended.
 
     A row is ``{"act", "x", "folder"}``; no folder, no journal. Acts: ``answer`` x; ``sleep`` x seconds; ``hold`` until
-    the file ``<folder>/open`` exists; ``die`` by SIGKILL; ``grow`` by x MB until the answer. It answers x.
-    Its warm-up waits for the file that $GATE names, if there is one.
+    the file ``<folder>/open`` exists; ``die`` by SIGKILL; ``warm`` (its example): wait for
+    the file that $GATE names, if there is one. It answers x.
     """
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
@@ -108,9 +108,6 @@ class Puppet(mlflow.pyfunc.PythonModel):
 
     def _die(self, x: float, folder: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
-
-    def _grow(self, x: float, folder: str) -> None:
-        self._ballast = bytearray(os.urandom(2**20)) * int(x)
 
 
 class Fragile(mlflow.pyfunc.PythonModel):
