@@ -98,6 +98,11 @@ def without_names(value: Any) -> Any:
         items = [without_names(item) for item in value]
         changed = any(new is not old for new, old in zip(items, value))
         return type(value)(items) if changed and type(value) in (list, tuple) else value
+    if type(value).__module__.startswith("lightgbm.") and hasattr(value, "get_params"):
+        # Its names are a property of the class, read from the booster.
+        twin = copy.copy(value)
+        twin.__class__ = type(type(value).__name__, (type(value),), {"feature_names_in_": None})
+        return twin
     if not _is_estimator(value):
         return value
     fields = getattr(value, "__dict__", None)

@@ -196,6 +196,8 @@ def estimators(save: Saver) -> None:
 
 def boosters(save: Saver) -> None:
     try:
+        import lightgbm
+        import mlflow.lightgbm
         import mlflow.xgboost
         import xgboost
     except ImportError:  # the environment with MLflow 2 is a light one
@@ -208,6 +210,8 @@ def boosters(save: Saver) -> None:
         ("boost_line", xgboost.XGBRegressor(n_estimators=3)),
     ):
         save.estimator(mlflow.xgboost, name, model, features, target)
+    light = lightgbm.LGBMRegressor(n_estimators=3, verbose=-1)
+    save.estimator(mlflow.lightgbm, "light", light, features, target)
     booster = xgboost.train({"max_depth": 2}, xgboost.DMatrix(features, target), 3)
     mlflow.xgboost.save_model(
         booster,

@@ -34,7 +34,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "binary": [{"b": "AQID"}, {"b": ""}],
 }
 # In the environment with MLflow 3 only.
-BOOSTERS = ("boost", "boost_line", "booster")
+BOOSTERS = ("boost", "boost_line", "light", "booster")
 KINDS = {
     "forest": "array",
     "line": "array",
@@ -62,7 +62,7 @@ def test_the_fast_paths_are_there(world: World):
 
 def test_the_fast_paths_of_boosters_are_there(mlflow3: World):
     kinds = [mlflow3.ours.kind(name) for name in BOOSTERS]
-    assert kinds == ["array", "array", "frame"], mlflow3.ours.described
+    assert kinds == ["array", "array", "array", "frame"], mlflow3.ours.described
 
 
 @pytest.mark.parametrize("model", ROWS)

@@ -70,7 +70,7 @@ def test_rows_with_one_odd_value(world: World, model: str, data: st.DataObject):
 @few
 @given(data=st.data())
 def test_boosters(mlflow3: World, data: st.DataObject):
-    model = data.draw(st.sampled_from(["boost", "boost_line", "booster"]))
+    model = data.draw(st.sampled_from(["boost", "boost_line", "light", "booster"]))
     mlflow3.compare(model, data.draw(requests(SIGNATURES["forest"], wild=True)))
 
 
