@@ -58,7 +58,7 @@ def plan_of(given: argparse.Namespace) -> Plan:
         models=_names(
             given.models, QUICK_MODELS if quick else tuple(subjects.TITLES), subjects.TITLES
         ),
-        rounds={1: rounds} if quick else {1: rounds, 100: (rounds + 1) // 2},
+        rounds={1: rounds} if quick else {1: rounds, 100: max(rounds // 2, 1)},
         connections=tuple(map(int, given.connections.split(",")))
         if given.connections
         else ((1, 32) if quick else (1, 8, 32)),

@@ -5,16 +5,19 @@ from __future__ import annotations
 from .base import Peer
 from .bentoml_batchable import BENTOML
 from .handwritten import ESTIMATOR, FASTAPI
-from .litserve_default import LITSERVE
+from .litserve_api import LITSERVE, LITSERVE_BATCHING
 from .mlflow_serve import MLFLOW, MLFLOW_TUNED
-from .mlserver_best import MLSERVER
+from .mlserver_runtime import MLSERVER, MLSERVER_BATCHING
 from .process import ProcessPeer
 
 OURS = "ours"
 CEILING = ESTIMATOR.name
 RECIPES = {
     recipe.name: recipe
-    for recipe in (MLFLOW, MLFLOW_TUNED, MLSERVER, BENTOML, LITSERVE, FASTAPI, ESTIMATOR)
+    for recipe in (
+        *(MLFLOW, MLFLOW_TUNED, MLSERVER, MLSERVER_BATCHING, BENTOML),
+        *(LITSERVE, LITSERVE_BATCHING, FASTAPI, ESTIMATOR),
+    )
 }
 
 __all__ = ["CEILING", "OURS", "RECIPES", "Peer", "ProcessPeer"]

@@ -32,7 +32,7 @@ def _decode(answer: Any) -> Any:
 
 BENTOML = Recipe(
     "bentoml",
-    "BentoML 1.4.39, batchable",
+    "BentoML, batchable",
     ("bentoml==1.4.39",),
     _command,
     encode=_encode,

@@ -45,7 +45,7 @@ def test_a_full_plan_has_every_peer_and_model() -> None:
     plan = serving.plan_of(serving.options([]))
     assert plan.peers == ("ours", *RECIPES)
     assert plan.models == ("rf", "lr", "dbl")
-    assert plan.rounds == {1: 5, 100: 3}
+    assert plan.rounds == {1: 5, 100: 2}
     assert plan.connections == (1, 8, 32)
 
 

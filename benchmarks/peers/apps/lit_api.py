@@ -1,4 +1,4 @@
-"""LitServe around the model as MLflow loads it: ``lit_api.py DIRECTORY PORT``."""
+"""LitServe around the model as MLflow loads it: ``lit_api.py DIRECTORY PORT BATCH``."""
 
 import sys
 
@@ -29,7 +29,26 @@ class Pyfunc(litserve.LitAPI):
         return {"predictions": output.to_dict(orient="records") if records else output.tolist()}
 
 
+class Batches(Pyfunc):
+    """The same for several requests at once."""
+
+    def batch(self, inputs):
+        """One data frame from several; each request's rows are counted."""
+        self.counts = [len(table) for table in inputs]
+        return pd.concat(inputs, ignore_index=True)
+
+    def unbatch(self, output):
+        """The rows of each request; a generator would be taken for a stream."""
+        parts, start = [], 0
+        for count in self.counts:
+            parts.append(output[start : start + count])
+            start += count
+        return parts
+
+
 if __name__ == "__main__":
-    api = Pyfunc(api_path="/invocations")
+    size = int(sys.argv[3])
+    options = {"max_batch_size": size, "batch_timeout": 0.001} if size > 1 else {}
+    api = (Batches if size > 1 else Pyfunc)(api_path="/invocations", **options)
     server = litserve.LitServer(api, accelerator="cpu")
     server.run(host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False)
