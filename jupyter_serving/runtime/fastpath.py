@@ -132,7 +132,7 @@ def behind(model: Any, named: Dict[str, Any]) -> Callable[[Any], Any]:
 def _keep_signature(python_model: Any) -> None:
     """MLflow inspects the signature of a PythonModel's predict at every call (20 µs): have Python remember it."""
     function = getattr(getattr(python_model, "predict", None), "__func__", None)
-    if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
+    if inspect.isfunction(function):
         setattr(function, "__signature__", inspect.signature(function))  # noqa: B010
 
 
