@@ -53,6 +53,9 @@ class Deadlines:
         held = self._slots.get(slot)
         if held is not None:
             held.pop(due, None)
+            if not held:
+                # An emptied dictionary keeps its table, and there are thousands of slots.
+                held.clear()
 
     def _arm(self) -> None:
         """Set the timer for the earliest slot that holds something."""

@@ -74,7 +74,7 @@ class HealthyReplica:
             self.held += 1
             self.most_held = max(self.most_held, self.held)
             self.heads.append(head)
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError):  # also where it is no text
                 self.order.append(json.loads(body))
             try:
                 await self.answer(writer, head, body)

@@ -1,4 +1,5 @@
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_requests_that_end_in_time_make_about_one_timer_per_deadline() -> None:
         all_of_them.remove(all_of_them.add(loop.now + 10.0, due), due)
     assert loop.fired <= 21
     assert len(all_of_them._slots) <= 10.0 / GRAIN_SECONDS + 2
+
+
+def test_a_slot_that_held_many_takes_no_memory_once_it_is_empty() -> None:
+    loop = Loop()
+    all_of_them = deadlines(loop)
+    many = [Due(loop) for _ in range(5000)]
+    slots = {all_of_them.add(7.0, due) for due in many}
+    (slot,) = slots
+    for due in many:
+        all_of_them.remove(slot, due)
+    assert sys.getsizeof(all_of_them._slots[slot]) < 500
 
 
 def test_one_may_set_its_next_deadline_when_it_is_called() -> None:

@@ -195,6 +195,15 @@ async def test_credentials_and_hop_by_hop_headers_stay_here(tmp_path: Path) -> N
 
 
 @scenario
+async def test_a_compressed_body_passes_untouched(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, wire, replica):
+        await wire.say(request(b"\x1f\x8b\x08\xff", "content-encoding: gzip\r\n"))
+        assert (await wire.answer())[0] == 200
+        assert replica.heads[0]["content-encoding"] == "gzip"
+        assert replica.heads[0]["content-length"] == "4"
+
+
+@scenario
 async def test_closing_a_half_sent_request_harms_nobody(tmp_path: Path) -> None:
     async with served(tmp_path) as (world, wire, replica):
         async with wire_to(world) as other:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import stat
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_serving.gateway import state
-from jupyter_serving.gateway.endpoint import Endpoint, Entity, Replica, Share
+from jupyter_serving.gateway.endpoint import Capture, Endpoint, Entity, Replica, Share
 
 from .world import scenario, until
 
@@ -21,7 +22,12 @@ FULL = state.Saved(
             2,
             "CREATING",
             routes=(Share("m", 100),),
-            entities=(Entity("m", "1:2:m", (Replica("r", "unix:/x", 2, True),), "why"),),
+            entities=(
+                Entity(
+                    "m", "1:2:m", (Replica("r", "unix:/x", 2, True, 8),), "why", "3", {"inputs": []}
+                ),
+            ),
+            capture=Capture(0.5, 10, 1000),
             tokens=("aa",),
         )
     ],
@@ -107,3 +113,14 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     assert state.load(path) == state.Saved()
     assert (tmp_path / "gateway.json.damaged").read_text() == content
+
+
+def test_the_file_of_an_older_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.json"
+    replica = {"id": "r", "address": "unix:/x", "slots": 2, "draining": False}
+    entity = {"name": "m", "key": "1:2:m", "replicas": [replica], "unavailable": None}
+    endpoint = {"name": "iris", "id": "1", "config_version": 2, "state": "OPEN", "later": [1]}
+    path.write_text(json.dumps({"port": 1, "endpoints": [endpoint | {"entities": [entity]}]}))
+    (read,) = state.load(path).endpoints
+    assert read.capture is None and read.entities[0].version is None
+    assert (read.entities[0].v2, read.entities[0].replicas[0].capacity) == (None, 0)
