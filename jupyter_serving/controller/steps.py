@@ -33,7 +33,7 @@ from .records import (
     ReplicaRecord,
     StartRecord,
 )
-from .sizing import capacity_of
+from .sizing import memory_of, threads_of
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ class Steps:
             model=self._models.path(entity.digest),
             environment=Environment.from_json(entity.environment or {}),
             slots=slots,
-            threads=max(1, int(self._cpus()) // capacity_of(entity.spec).maximum),
+            threads=threads_of(entity.spec, self._cpus()),
             environment_vars=entity.spec.environment_vars,
             deadline=self._settings.request_deadline_seconds,
             stack_trace=self._settings.return_stack_trace,
@@ -191,6 +191,7 @@ class Steps:
             batching=self._batching(entity),
             bare_nan=self._settings.bare_nan,
             max_body_bytes=self._settings.max_body_bytes,
+            memory_bytes=memory_of(entity.spec, slots),
         )
 
     def _batching(self, entity: EntityRecord) -> dict[str, Any]:
