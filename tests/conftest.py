@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full",
         action="store_true",
-        help="durations of the reliability gates as written (an hour), and ten times the fuzz cases",
+        help="durations of the reliability gates as written (40 minutes), and ten times the fuzz cases",
     )
     parser.addoption("--seed", type=int, help="seed of the fuzz cases (printed where one fails)")
 
