@@ -82,7 +82,8 @@ class Cost:
         """The issue's bounds."""
         return [
             Bar(f"gateway: added p95 at {RATE:g} requests/s", self.added_p95(), P95_BOUND_MS, "ms"),
-            Bar("gateway: its CPU per request", self.own_cpu(False), CPU_BOUND_US, "us"),
+            Bar("gateway: CPU of its process per request", self.own_cpu(False), CPU_BOUND_US, "us"),
+            Bar("gateway: CPU added in all per request", self.added_cpu(False), CPU_BOUND_US, "us"),
             Bar("gateway: memory (PSS)", self.pss, MEMORY_BOUND_MIB, "MiB"),
         ]
 
