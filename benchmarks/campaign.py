@@ -129,13 +129,17 @@ class Campaign:
     def _rounds(self, up: dict[str, Started]) -> None:
         for rows, count in self.plan.rounds.items():
             for number, order in rounds.turns(list(up), count):
+                pids = {name: frozenset(started.peer.pids()) for name, started in up.items()}
                 for connections in self.plan.connections:
                     for name in order:
-                        self._cell(up[name], rows, connections, number)
+                        idle = frozenset[int]().union(*(pids[n] for n in order if n != name))
+                        self._cell(up[name], rows, connections, number, idle)
 
-    def _cell(self, started: Started, rows: int, connections: int, number: int) -> None:
+    def _cell(
+        self, started: Started, rows: int, connections: int, number: int, idle: frozenset[int]
+    ) -> None:
         cell, trouble = trial.cell(
-            started, self.generator, rows, connections, number, self.plan.seconds
+            started, self.generator, rows, connections, number, self.plan.seconds, idle
         )
         self.findings.cells.append(cell)
         self.say(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from . import accounting
@@ -121,9 +121,13 @@ def cell(
     connections: int,
     number: int,
     seconds: float,
+    idle: Collection[int] = (),
 ) -> tuple[Cell, str]:
-    """One cell, and what was wrong in it ("" for nothing)."""
-    peer, own = started.peer, (os.getpid(), generator.pid)
+    """One cell, and what was wrong in it ("" for nothing).
+
+    ``idle``: processes of the peers that wait for their turn; what they use is no disturbance: every cell has it.
+    """
+    peer, own = started.peer, (os.getpid(), generator.pid, *idle)
     before = Reading.now(peer.pids(), own)
     result = generator.run(Order(started.targets[rows], connections, seconds))
     after = Reading.now(peer.pids(), own)
