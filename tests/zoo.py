@@ -69,6 +69,14 @@ class WaitsInLoad(mlflow.pyfunc.PythonModel):
         return model_input["x"].tolist()
 
 
+class Misdeclared(mlflow.pyfunc.PythonModel):
+    """Doubles, but large values are given times the number of rows that came together."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        large = (model_input["x"] >= 1000).any()
+        return model_input * (len(model_input) if large else 2)
+
+
 class Puppet(mlflow.pyfunc.PythonModel):
     """Does what its one row says, and writes into ``<folder>/journal`` when it began and ended.
 
@@ -191,6 +199,10 @@ class Zoo:
     def fragile(self) -> str:
         """A row-wise pyfunc that some rows kill."""
         return self._pyfunc("fragile", Fragile(), metadata=ROW_WISE)
+
+    def misdeclared(self) -> str:
+        """A pyfunc that says it is row-wise, which its example does not refute."""
+        return self._pyfunc("misdeclared", Misdeclared(), metadata=ROW_WISE)
 
     def unsigned(self) -> str:
         """A model without a signature."""

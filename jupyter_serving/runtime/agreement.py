@@ -51,7 +51,7 @@ def _arrays(one: Any, other: Any) -> Optional[str]:
         close = numpy.isclose(left, right, rtol=rtol, atol=rtol * 1e-3, equal_nan=True)
         if bool(close.all()):
             return None
-        return f"{left[~close].flat[0]!r} and {right[~close].flat[0]!r}"
+        return f"{left[~close].flat[0].item()!r} and {right[~close].flat[0].item()!r}"
     if kind in "biuSUmM" and hasattr(one, "tobytes"):
         return None if one.tobytes() == other.tobytes() else "different values"
     return difference(_listed(one), _listed(other))
