@@ -120,6 +120,11 @@ class Places:
         return self.data / "runtime"
 
     @property
+    def verdicts(self) -> Path:
+        """What the checks at load found: a file per model, environment and code of ours; they can go at any time."""
+        return self.data / "verdicts"
+
+    @property
     def gateway_state(self) -> Path:
         """Port, last routes and hashed tokens of the gateway (0600)."""
         return self.data / "gateway.json"

@@ -52,4 +52,19 @@ def zygote_key(spec: ReplicaSpec, runtime: Path) -> str:
     """16 hexadecimal characters: the environment, our runtime's content and the variables that imports may read."""
     parts = [spec.environment.key, str(spec.environment.python), runtime.name]
     parts.append(json.dumps(sorted(spec.environment_vars.items())))
+    return _digest(parts)
+
+
+def verdicts_name(spec: ReplicaSpec, runtime: Path) -> str:
+    """Name of the file of what the checks at load found: it changes with all that they depend on.
+
+    That is the model's digest; the environment as it was last checked, our runtime's content and the variables that a
+    model may read; and what was asked of the checks, so that two endpoints of one model do not share a file.
+    """
+    asked = [dict(spec.batching), spec.bare_nan, threads(spec)]
+    parts = [zygote_key(spec, runtime), spec.environment.fingerprint or "", json.dumps(asked)]
+    return f"{spec.model.name}-{_digest(parts)}.json"
+
+
+def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -73,7 +73,8 @@ class Launcher:
         was_there = self._zygotes.connected(handle["zygote"]) is not None
         zygote = await self._zygote(spec, handle["zygote"])
         waited = 0.0 if was_there else time.monotonic() - began
-        return Launched(await zygote.spawn(spec.id, self._order(spec, handle)), waited)
+        order = self._order(spec, handle) | await self._verdicts(spec)
+        return Launched(await zygote.spawn(spec.id, order), waited)
 
     async def prepare(self, spec: ReplicaSpec) -> None:
         """Have the zygote that such a replica would be forked from.
@@ -140,13 +141,24 @@ class Launcher:
             "grace": self._settings.drain_grace_seconds,
         }
 
+    async def _verdicts(self, spec: ReplicaSpec) -> dict[str, str]:
+        """Of an order: the file of what checks found before. Nothing for a model that is not known by its digest."""
+        if spec.model.parent != self._places.models:
+            return {}
+        name = environ.verdicts_name(spec, await self._copied())
+        try:
+            self._places.verdicts.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            return {}  # each start checks
+        return {"verdicts": str(self._places.verdicts / name)}
+
     async def _alone(self, spec: ReplicaSpec, handle: Handle) -> Identity:
         """Without a zygote: the process reads its order from a file, which its command line names."""
         order = order_file(handle)
         before = tail.size(spec.log)
         variables = environ.with_runtime(environ.replica_environment(spec), await self._copied())
         argv = [str(spec.environment.python), "-m", "serving_runtime", "serve", str(order)]
-        text = json.dumps(self._order(spec, handle))
+        text = json.dumps(self._order(spec, handle) | await self._verdicts(spec))
         await asyncio.to_thread(_write_private, order, text)
         await asyncio.to_thread(spawn_detached, argv, spec.log, variables)
         # A process has no command line for a moment while it becomes another program.

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from . import log, samples, warmup
 from .agreement import difference
+from .verdicts import EARLIER, Memo
 
 DEFAULT_SIZE = 32
 SAMPLES = 24
@@ -30,6 +31,10 @@ class Unfit(Exception):
     """The model is not to be batched; the message says why."""
 
 
+class TooSlow(Unfit):
+    """The same, found by a clock: it may be otherwise on a machine that is less busy."""
+
+
 class Trial(NamedTuple):
     """A single-row request with the answer that it has when it is computed alone."""
 
@@ -38,12 +43,33 @@ class Trial(NamedTuple):
 
 
 class Batching:
-    """``max_size``: most requests in one prediction, 1 where they are computed one by one; ``reason`` says why."""
+    """``max_size``: most requests in one prediction, 1 where they are computed one by one; ``reason`` says why.
 
-    def __init__(self, max_size: int, reason: str) -> None:
+    ``memo``: what ``recall`` makes the same of, None after a check that was not completed. ``remember`` is called with
+    the reason when it is switched off.
+    """
+
+    def __init__(self, max_size: int, reason: str, memo: Optional[Memo] = None) -> None:
         self.max_size = max_size
         self.reason = reason
         self.groups = 0
+        self.memo = memo
+        self.remember: Callable[[str], None] = _forget
+
+    @classmethod
+    def recall(cls, scorer: Any, memo: Memo) -> Batching:
+        """What an earlier start found, whose ``memo`` this is.
+
+        Raises:
+            Unfit: it does not fit the scorer; so may anything else that a damaged memo leads to.
+        """
+        size = int(memo["max_size"])
+        if size < 1 or (size > 1 and scorer.fast is None):
+            raise Unfit("there is no fast path")
+        batching = cls(size, f"{memo['reason']}{EARLIER}", memo)
+        more = " (remembered)" if size > 1 else ""
+        log.say("worker", f"batching: {batching.sentence()}{more}")
+        return batching
 
     @classmethod
     def check(cls, scorer: Any, spec: Dict[str, Any], metadata: Any) -> Batching:
@@ -59,13 +85,20 @@ class Batching:
             limit = _wanted(scorer, wanted, metadata)
             trials = _trials(scorer.fast, _bodies(spec, metadata))
             agree(scorer.fast, trials)
-            batching = cls(*measure(scorer.fast, trials, limit))
+            batching = cls._found(measure(scorer.fast, trials, limit), limit)
         except Unfit as unfit:
-            batching = cls(1, str(unfit))
+            reason, timed = str(unfit), isinstance(unfit, TooSlow)
+            batching = cls(1, reason, {"max_size": 1, "reason": reason, "timed": timed})
         except BaseException as error:
             batching = cls(1, f"the check failed: {log.last_line(error, 200)}")
         log.say("worker", f"batching: {batching.sentence()}")
         return batching
+
+    @classmethod
+    def _found(cls, measured: Measured, limit: int) -> Batching:
+        # Less than could have been: a busy machine may have been why.
+        timed = measured.max_size * 2 <= limit
+        return cls(*measured, {**measured._asdict(), "timed": timed})
 
     def sentence(self) -> str:
         """For the log: ``up to 32 requests`` or ``off (why)``."""
@@ -87,6 +120,11 @@ class Batching:
     def switch_off(self, reason: str) -> None:
         """From now on one by one."""
         self.max_size, self.reason = 1, reason
+        self.remember(reason)
+
+
+def _forget(reason: str) -> None:
+    """There is nowhere to keep it."""
 
 
 def declared(metadata: Any) -> bool:
@@ -135,7 +173,7 @@ def _trials(fast: Any, bodies: List[bytes]) -> List[Trial]:
     if len(found) >= LEAST_SAMPLES:
         return found
     if time.perf_counter() - began > TRIAL_SECONDS:
-        raise Unfit("its predictions take too long to be compared at the start")
+        raise TooSlow("its predictions take too long to be compared at the start")
     raise Unfit("no rows to try it with; log the model with an input example")
 
 
@@ -233,7 +271,7 @@ def measure(
             break
         proven, seconds, number = number, taken, number * 2
     if proven == 1:
-        raise Unfit(f"two rows take nearly as long as two times one ({_ms(single)})")
+        raise TooSlow(f"two rows take nearly as long as two times one ({_ms(single)})")
     return Measured(proven, f"{proven} rows take {_ms(seconds)}, one takes {_ms(single)}")
 
 

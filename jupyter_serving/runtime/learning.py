@@ -31,6 +31,7 @@ from .plain import (
     columns_of,
 )
 from .results import Encoder
+from .verdicts import EARLIER, Memo
 
 FORMATS = (SPLIT, RECORDS, INPUTS, INPUT_RECORDS, INSTANCES)
 # A prediction that takes longer gains nothing, and its time would be spent again on every start.
@@ -54,14 +55,22 @@ _EDGES: Dict[str, List[Any]] = {
 
 
 class Learned(NamedTuple):
-    """A path, or None, and why."""
+    """A path, or None, and why.
+
+    ``memo``: what ``recall`` makes the same of; None after a check that was not completed.
+    """
 
     path: Optional[FastPath]
     reason: str
+    memo: Optional[Memo] = None
 
 
 class Unfit(Exception):
     """There is no fast path; the text says why."""
+
+
+class Slow(Unfit):
+    """The same, found by a clock: it may be otherwise on a machine that is less busy."""
 
 
 class Seen(BaseException):
@@ -110,14 +119,34 @@ class Comparison:
             reasons = []
             for candidate in (self._array, self._frame):
                 try:
-                    return Learned(candidate(columns, named, example, answer), "answers are equal")
+                    return _equal(candidate(columns, named, example, answer), named)
                 except Unfit as unfit:
                     reasons.append(str(unfit))
-            return Learned(None, reasons[-1])
+            return _off(reasons[-1])
+        except Slow as slow:
+            return _off(str(slow), timed=True)
         except Unfit as unfit:
-            return Learned(None, str(unfit))
+            return _off(str(unfit))
         except Exception as error:
             return Learned(None, f"the comparison failed: {log.last_line(error)}")
+
+    def recall(self, memo: Memo) -> Learned:
+        """The same again without comparing anything.
+
+        Raises:
+            Unfit: it cannot be made any more; so may anything else that a damaged memo leads to.
+        """
+        reason = f"{memo['reason']}{EARLIER}"
+        if memo["kind"] is None:
+            return Learned(None, reason, memo)
+        columns = self._columns()
+        named = self._named(columns) if memo["named"] is None else dict(memo["named"])
+        build = {"array": self._array_path, "frame": self._frame_path}[memo["kind"]]
+        path = build(columns, named)
+        path.reader.formats = frozenset(memo["formats"]) & frozenset(FORMATS)
+        if not path.reader.formats:
+            raise Unfit("no format is left")
+        return Learned(path, reason, memo)
 
     def _columns(self) -> List[Column]:
         metadata = self._model.metadata
@@ -153,7 +182,7 @@ class Comparison:
         if heard.characters:
             raise Unfit("predict prints")
         if self._clock() - began > SLOW:
-            raise Unfit(f"a prediction takes more than {SLOW:.0f} s: nothing to gain")
+            raise Slow(f"a prediction takes more than {SLOW:.0f} s: nothing to gain")
         if status != 200:
             return None
         if canonical(self._slow(example)[1]) != canonical(first):
@@ -167,6 +196,18 @@ class Comparison:
         example: Optional[bytes],
         answer: Optional[bytes],
     ) -> FastPath:
+        path = self._array_path(columns, named)
+        self._compare_inputs(path, columns)
+        format = next(name for name in FORMATS if name in path.reader.formats)
+        bodies = [request(format, columns, _ORDINARY, count) for count in (1, 5)]
+        equal = [self._same_answer(path, body) for body in bodies]
+        if example is not None and answer is not None:
+            equal.append(self._same_answer(path, example, answer))
+        if not any(equal):
+            raise Unfit("no example, and the model refuses generated rows")
+        return path
+
+    def _array_path(self, columns: Sequence[Column], named: Dict[str, Any]) -> FastPath:
         raw = estimators.raw_model(self._model)
         method = estimators.method_of(self._model)
         if raw is None or method not in estimators.METHODS or named.get("params"):
@@ -178,14 +219,6 @@ class Comparison:
         predict = getattr(estimators.without_names(raw), method)
         path = ArrayPath(self._reader(columns), Matrix(columns), self._encoder, predict)
         path.row_wise = True
-        self._compare_inputs(path, columns)
-        format = next(name for name in FORMATS if name in path.reader.formats)
-        bodies = [request(format, columns, _ORDINARY, count) for count in (1, 5)]
-        equal = [self._same_answer(path, body) for body in bodies]
-        if example is not None and answer is not None:
-            equal.append(self._same_answer(path, example, answer))
-        if not any(equal):
-            raise Unfit("no example, and the model refuses generated rows")
         return path
 
     def _frame(
@@ -195,13 +228,17 @@ class Comparison:
         example: Optional[bytes],
         answer: Optional[bytes],
     ) -> FastPath:
+        path = self._frame_path(columns, named)
+        self._compare_inputs(path, columns)
+        if example is not None and answer is not None:
+            self._same_answer(path, example, answer)
+        return path
+
+    def _frame_path(self, columns: Sequence[Column], named: Dict[str, Any]) -> FastPath:
         predict = behind(self._model, named)
         path = FramePath(self._reader(columns), Frames(columns), self._encoder, predict)
         raw = estimators.raw_model(self._model)
         path.row_wise = raw is not None and estimators.is_row_wise(raw)
-        self._compare_inputs(path, columns)
-        if example is not None and answer is not None:
-            self._same_answer(path, example, answer)
         return path
 
     @staticmethod
@@ -259,6 +296,19 @@ class Comparison:
                 return path.encode(path.predict(rows))
             except BaseException:
                 return None
+
+
+def _equal(path: FastPath, named: Dict[str, Any]) -> Learned:
+    reason = "answers are equal"
+    # Parameters hold values of any type: they are asked of MLflow again.
+    kept = None if named.get("params") else named
+    formats = sorted(path.reader.formats)
+    memo = {"kind": path.kind, "reason": reason, "named": kept, "formats": formats}
+    return Learned(path, reason, memo)
+
+
+def _off(reason: str, **more: Any) -> Learned:
+    return Learned(None, reason, {"kind": None, "reason": reason, **more})
 
 
 class Heard(io.TextIOBase):

@@ -38,6 +38,7 @@ from .integers import Integers
 from .learning import Comparison
 from .plain import EXTRAS
 from .results import Encoder, strict_json
+from .verdicts import Memo
 from .watched import Watched
 
 __all__ = ["EXTRAS", "Scored", "Scorer", "Timed", "strict_json", "timed", "without_extras"]
@@ -58,7 +59,8 @@ class Scorer:
     """Answers requests with one loaded pyfunc model.
 
     Of ``spec``: ``stack_trace`` says whether errors carry tracebacks, ``nan`` is "null" or "bare", ``max_body_bytes``
-    bounds a request (0: no bound). ``fast``: the path for plain requests that ``learn`` found equal, if any.
+    bounds a request (0: no bound). ``fast``: the path for plain requests that ``learn`` found equal, if any; ``memo``:
+    what ``recall`` needs to have it again.
     """
 
     def __init__(self, model: Any, spec: Optional[Mapping[str, Any]] = None) -> None:
@@ -68,6 +70,7 @@ class Scorer:
         spec = spec or {}
         self.fast: Optional[FastPath] = None
         self._reason = "not compared yet"
+        self.memo: Optional[Memo] = None
         self._model = Watched(model)
         self._faults = Faults(
             mlflow.exceptions.MlflowException, "shown" if spec.get("stack_trace") else "hidden"
@@ -161,10 +164,20 @@ class Scorer:
     def learn(self, example: Optional[bytes]) -> None:
         """Compare the fast path with MLflow's own code, at load; install it where the answers are equal."""
         self.fast = None
-        comparison = Comparison(self._model.itself, self._encoder, self._compared)
-        self.fast, self._reason = comparison.learn(example)
+        self.fast, self._reason, self.memo = self._comparison().learn(example)
         kind = self.fast.kind if self.fast is not None else "off"
         log.say("fast path", f"{kind} ({self._reason})")
+
+    def recall(self, memo: Memo) -> None:
+        """Install what ``learn`` found at an earlier start, whose ``memo`` this is; raises what that runs into."""
+        self.fast, self._reason, self.memo = self._comparison().recall(memo)
+        text = (
+            f"{self.fast.kind} (remembered)" if self.fast is not None else f"off ({self._reason})"
+        )
+        log.say("fast path", text)
+
+    def _comparison(self) -> Comparison:
+        return Comparison(self._model.itself, self._encoder, self._compared)
 
     def _compared(self, body: bytes) -> Tuple[int, bytes]:
         scored = self.slow(body, None)

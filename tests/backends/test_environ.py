@@ -55,3 +55,25 @@ def test_a_zygote_serves_one_environment_one_runtime_and_one_set_of_variables() 
 def test_the_runtime_is_found_before_the_users_own_search_path() -> None:
     assert environ.with_runtime({}, Path("/r"))["PYTHONPATH"] == "/r"
     assert environ.with_runtime({"PYTHONPATH": "/own"}, Path("/r"))["PYTHONPATH"] == "/r:/own"
+
+
+def test_what_checks_found_is_named_after_all_that_they_depend_on() -> None:
+    here = Path("/data/runtime/abc")
+    spec = replace(SPEC, model=Path("/models/0123"))
+    name = environ.verdicts_name(spec, here)
+    assert name.startswith("0123-")
+    assert environ.verdicts_name(replace(spec, id="other", slots=4, entity="o"), here) == name
+    environment = spec.environment
+    others = {
+        environ.verdicts_name(spec, Path("/data/runtime/def")),
+        environ.verdicts_name(replace(spec, model=Path("/models/4567")), here),
+        environ.verdicts_name(replace(spec, environment_vars={"A": "1"}), here),
+        environ.verdicts_name(replace(spec, batching={"mode": "on"}), here),
+        environ.verdicts_name(replace(spec, bare_nan=True), here),
+        environ.verdicts_name(replace(spec, environment=replace(environment, key="o")), here),
+        environ.verdicts_name(
+            replace(spec, environment=replace(environment, fingerprint="o")), here
+        ),
+    }
+    assert name not in others
+    assert len(others) == 7

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -72,6 +73,32 @@ def test_starts_at_the_same_time_share_one_zygote(own_world: World) -> None:
             await asyncio.gather(*(backend.stop(step.handle, 30.0) for step in steps))
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("zygotes", [True, False])
+def test_what_the_checks_found_is_kept_for_models_known_by_their_digest(
+    own_world: World, zygotes: bool
+) -> None:
+    digest = own_world.places.models / ("d" * 64)
+    shutil.copytree(own_world.models / "teller", digest)
+
+    async def scenario() -> list[str]:
+        logs = []
+        async with own_world.backend(environment_zygotes=zygotes) as backend:
+            for model in ("teller", str(digest), str(digest)):
+                spec = own_world.spec(model, entity="e")
+                handle = (await ready(backend, spec)).handle
+                logs.append(spec.log.read_text())
+                await backend.stop(handle, 30.0)
+        return logs
+
+    unknown, first, second = asyncio.run(scenario())
+    (file,) = own_world.places.verdicts.iterdir()
+    assert file.name.startswith("d" * 64 + "-")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(own_world.places.verdicts.stat().st_mode) == 0o700
+    assert "at an earlier start" not in unknown + first
+    assert "at an earlier start" in second
 
 
 def test_stopping_twice_or_what_never_was_is_no_error(world: World) -> None:
