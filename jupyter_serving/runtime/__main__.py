@@ -62,13 +62,13 @@ def _front(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from . import log, process, worker
+    from . import imports, log, process, worker
 
     process.die_with_parent(options.leader)
     process.name(f"worker {options.slot}")
     log.line_buffered()
     sock = socket.socket(fileno=options.socket)
-    return worker.run(json.loads(options.spec), options.slot, sock, list(sys.modules), options.born)
+    return worker.run(json.loads(options.spec), options.slot, sock, imports.latest(), options.born)
 
 
 def _command(

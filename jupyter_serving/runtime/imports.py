@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import itertools
 import os
 import sys
 import sysconfig
 import threading
 import time
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 
 class ImportClock:
@@ -52,13 +53,31 @@ def environment_folders() -> List[str]:
     return sorted({os.path.realpath(paths[name]) + os.sep for name in wanted if name in paths})
 
 
-def learned(before: Iterable[str], folders: List[str], model: str) -> List[str]:
-    """Names of modules imported since ``before`` (in order) whose file is the environment's and not the model's."""
-    known, own = set(before), os.path.realpath(model) + os.sep
+def latest() -> str:
+    """The name of the module that was imported last.
+
+    Enough to tell later what is new: a look at each of thousands of names makes a fork copy the pages that hold them.
+    """
+    return next(reversed(sys.modules))
+
+
+def _since(name: str) -> List[str]:
+    """Names of modules imported after ``name``, in order; of all where that is gone."""
+    try:
+        new = list(itertools.takewhile(lambda other: other != name, reversed(sys.modules)))
+    except RuntimeError:  # a thread of the model's imports meanwhile
+        new = list(itertools.takewhile(lambda other: other != name, list(sys.modules)[::-1]))
+    return new[::-1]
+
+
+def learned(before: str, folders: List[str], model: str) -> List[str]:
+    """Names of modules imported after ``before`` (in order) whose file is the environment's and not the model's."""
+    own = os.path.realpath(model) + os.sep
     places: Dict[str, bool] = {}
     found = []
-    for name, module in list(sys.modules.items()):
-        if name in known or name.startswith("__") or getattr(module, "__name__", None) != name:
+    for name in _since(before):
+        module = sys.modules.get(name)
+        if name.startswith("__") or getattr(module, "__name__", None) != name:
             continue
         file = getattr(getattr(module, "__spec__", None), "origin", None)
         if not isinstance(file, str) or not os.path.isabs(file):

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import time
-from typing import Any, Dict, Iterable, NoReturn
+from typing import Any, Dict, NoReturn
 
 from . import burden, loading, log, memory, process, threads, wire, worker
 from .warmup import EXAMPLE, GENERATED, NOTHING
@@ -58,7 +58,7 @@ class Keeper:
         self._burden = burden.now()
         self._single = threads.Single()
 
-    def run(self, before: Iterable[str], born: float, imported: float) -> int:
+    def run(self, before: str, born: float, imported: float) -> int:
         """Load, then fork on order until the leader is gone; returns the exit code."""
         memory.confine(memory.limit(self._spec))
         try:
@@ -154,7 +154,7 @@ def run(
     slot: int,
     control: socket.socket,
     sock: socket.socket,
-    before: Iterable[str],
+    before: str,
     born: float,
     imported: float,
 ) -> int:

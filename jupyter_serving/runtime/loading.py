@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import imports, log, memory, warmup
 from .batching import Batching
@@ -40,23 +40,20 @@ class Loaded(NamedTuple):
         }
 
 
-def load(
-    spec: Dict[str, Any], who: str, before: Iterable[str], born: float, imported: float
-) -> Loaded:
+def load(spec: Dict[str, Any], who: str, before: str, born: float, imported: float) -> Loaded:
     """Load the model of ``spec``, predict its example, check what can be checked.
 
-    ``before``: modules that were there; ``born``: monotonic time at which this was asked for; ``imported``: seconds of
-    imports done for it before. Raises whatever the model's own code raises.
+    ``before``: the last module that was there; ``born``: monotonic time at which this was asked for; ``imported``:
+    seconds of imports done for it before. Raises whatever the model's own code raises.
     """
     phases = {"spawn": max(0.0, time.monotonic() - born), "imports": imported}
-    known = list(before)
     model, scorer = _load(spec, who, phases)
     began = time.perf_counter()
     sample = warmup.sample(spec["model"], model.metadata)
     first = _warm_up(scorer, sample, who)
     batching = _checked(scorer, spec, sample, first, model.metadata)
     phases["warm_up"] = time.perf_counter() - began
-    modules = list(imports.learned(known, imports.environment_folders(), spec["model"]))
+    modules = list(imports.learned(before, imports.environment_folders(), spec["model"]))
     settle()
     return Loaded(scorer, batching, sample, phases, modules, model.metadata)
 

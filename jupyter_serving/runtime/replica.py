@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 from . import (
     burden,
     front,
+    imports,
     keeper,
     log,
     memory,
@@ -61,7 +62,7 @@ class Leader:
         self._listener = listener
         self._born = born
         self._preloaded = 0.0
-        self._before: List[str] = []
+        self._before = ""
         self._children: Dict[int, Child] = {}
         self._told: Set[int] = set()
         self._doomed: Dict[int, int] = {}
@@ -92,7 +93,7 @@ class Leader:
             self._start_workers()
         else:
             # Each fork takes milliseconds, and the model's load is what a waiting request waits for.
-            self._before = list(sys.modules)
+            self._before = imports.latest()
             self._start_workers()
             self._start_front()
         while self._code is None:
@@ -123,7 +124,7 @@ class Leader:
         gc.collect()
         gc.freeze()  # the collector would otherwise touch, and so copy, every page that children share
         self._preloaded = time.monotonic() - began
-        self._before = list(sys.modules)
+        self._before = imports.latest()
 
     # Children
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import traceback
-from typing import Any, Dict, Iterable
+from typing import Any, Dict
 
 from . import burden, loading, log, memory, process, slot, threads, wire
 
@@ -45,7 +45,7 @@ def run(
     spec: Dict[str, Any],
     number: int,
     sock: socket.socket,
-    before: Iterable[str],
+    before: str,
     born: float,
     imported: float = 0.0,
     why: int = burden.PLATFORM,
