@@ -7,9 +7,9 @@ MLflow's own code.
 from __future__ import annotations
 
 import copy
-import inspect
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+from . import pyfuncs
 from .plain import Frames, Matrix, Reader
 from .results import Encoder
 
@@ -105,35 +105,27 @@ class FramePath(FastPath):
         return self._cells.frame(rows.data, rows.labels)
 
 
-def behind(model: Any, named: Dict[str, Any]) -> Callable[[Any], Any]:
+def behind(model: Any, named: Dict[str, Any], sample: Any) -> Callable[[Any], Any]:
     """``PyFuncModel.predict`` without enforcement: its context for tracing, then the flavour's predict.
 
-    ``named``: the arguments besides the data with which MLflow calls that.
+    ``named``: the arguments besides the data with which MLflow calls that; ``sample``: data as it will be given.
     """
     call = model._predict_fn
-    _keep_signature(getattr(getattr(call, "__self__", None), "python_model", None))
-    if not named.get("params"):
-
-        def direct(data: Any, params: Any = None) -> Any:
-            return call(data, **named)
-    else:
-
-        def direct(data: Any, params: Any = None) -> Any:
-            return call(data, **copy.deepcopy(named))
-
+    own = None if sample is None else pyfuncs.unwrapped(call, sample, named)
+    if own is None:
+        own = _called(call, named)
     if not hasattr(model, "_predict"):  # before MLflow 2.14
-        return direct
+        return own
     twin = copy.copy(model)
-    twin._predict = direct
+    twin._predict = lambda data, params: own(data)
     predict: Callable[[Any], Any] = twin.predict
     return predict
 
 
-def _keep_signature(python_model: Any) -> None:
-    """MLflow inspects the signature of a PythonModel's predict at every call (20 µs): have Python remember it."""
-    function = getattr(getattr(python_model, "predict", None), "__func__", None)
-    if inspect.isfunction(function):
-        setattr(function, "__signature__", inspect.signature(function))  # noqa: B010
+def _called(call: Any, named: Dict[str, Any]) -> Callable[[Any], Any]:
+    if named.get("params"):
+        return lambda data: call(data, **copy.deepcopy(named))
+    return lambda data: call(data, **named)
 
 
 def _joined(parts: List[Any]) -> Any:

@@ -30,6 +30,7 @@ from .plain import (
     Reader,
     columns_of,
 )
+from .pyfuncs import Seen
 from .results import Encoder
 from .verdicts import EARLIER, Memo
 
@@ -71,10 +72,6 @@ class Unfit(Exception):
 
 class Slow(Unfit):
     """The same, found by a clock: it may be otherwise on a machine that is less busy."""
-
-
-class Seen(BaseException):
-    """Ends a prediction whose arguments were all that was wanted."""
 
 
 @contextlib.contextmanager
@@ -235,8 +232,11 @@ class Comparison:
         return path
 
     def _frame_path(self, columns: Sequence[Column], named: Dict[str, Any]) -> FastPath:
-        predict = behind(self._model, named)
-        path = FramePath(self._reader(columns), Frames(columns), self._encoder, predict)
+        reader, cells = self._reader(columns), Frames(columns)
+        probe = FramePath(reader, cells, self._encoder, self._model.predict)
+        rows = probe.parse(request(INPUTS, columns, _ORDINARY, 1))
+        predict = behind(self._model, named, None if rows is None else probe.input(rows))
+        path = FramePath(reader, cells, self._encoder, predict)
         raw = estimators.raw_model(self._model)
         path.row_wise = raw is not None and estimators.is_row_wise(raw)
         return path

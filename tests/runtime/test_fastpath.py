@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 import warnings
@@ -568,16 +567,3 @@ def test_arrays_and_frames_are_written_as_mlflow_writes_them(dtype: str, values:
     same(pd.DataFrame(array, columns=names))
     same(pd.DataFrame(array))
     same(pd.DataFrame(array, columns=names).assign(text="t", flag=True, number=0.1, none=None))
-
-
-def test_python_remembers_the_signature_that_mlflow_inspects_at_every_call() -> None:
-    class Fresh(Model):
-        def predict(self, context, model_input, params=None):
-            return super().predict(context, model_input, params)
-
-    model, own = pyfunc(lambda frame: frame * 2)
-    own.__class__ = Fresh
-    assert not hasattr(Fresh.predict, "__signature__")
-    learned(model)
-    assert hasattr(Fresh.predict, "__signature__")
-    assert list(inspect.signature(own.predict).parameters) == ["context", "model_input", "params"]
