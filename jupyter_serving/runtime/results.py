@@ -176,8 +176,9 @@ def _is_number(dtype: Any) -> bool:
 def _is_of_one_number(frame: Any) -> bool:
     """True where all columns have the same plain type."""
     # Asking a frame for its types makes a series, which costs more than all the rest of a small answer.
-    if getattr(getattr(frame, "_mgr", None), "is_single_block", False):
-        return _is_number(frame.dtypes.iloc[0] if frame.empty else frame.to_numpy().dtype)
+    blocks: Sequence[Any] = getattr(getattr(frame, "_mgr", None), "blocks", ())
+    if len(blocks) == 1:
+        return _is_number(blocks[0].dtype)
     dtypes = frame.dtypes.tolist()
     first = dtypes[0]
     return _is_number(first) and all(dtype is first or dtype == first for dtype in dtypes)

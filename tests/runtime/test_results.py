@@ -48,3 +48,10 @@ def _read(body: bytes) -> str:
 def test_what_has_no_rows_is_never_cut(result: Any):
     with pytest.raises(TypeError, match="has no rows"):
         Encoder().parts(result, COUNTS)
+
+
+@pytest.mark.parametrize("values", [[1, None], [1, 2]])
+def test_nullable_whole_numbers_stay_whole(values: list[Any]) -> None:
+    frame = pd.DataFrame({"i": pd.array(values, dtype="Int64")})
+    assert json.loads(Encoder("null").encode(frame)) == {"predictions": [{"i": v} for v in values]}
+    assert b"1.0" not in Encoder("null").encode(frame)
