@@ -75,7 +75,9 @@ class Campaign:
         pythons = self._environments()
         for subject in subjects:
             with ExitStack() as stack:
-                self._model(subject, pythons, stack, subject is subjects[-1])
+                self._model(subject, pythons, stack)
+        if self.plan.cost_rounds:
+            self._price(subjects[-1])
         if self.plan.slots:
             self._weigh(subjects[0])
         return self.findings
@@ -97,11 +99,9 @@ class Campaign:
         self.findings.missing[name] = str(error)
         self.say(f"{name} is left out: {error}")
 
-    def _model(
-        self, subject: Subject, pythons: dict[str, Path], stack: ExitStack, last: bool
-    ) -> None:
+    def _model(self, subject: Subject, pythons: dict[str, Path], stack: ExitStack) -> None:
         up: dict[str, Started] = {}
-        idle = stack.enter_context(ExitStack())  # stopped before the gateway is measured
+        idle = stack.enter_context(ExitStack())  # stopped before our parts are weighed
         for name in self.plan.peers:
             if name != OURS and name not in pythons:
                 continue
@@ -119,7 +119,8 @@ class Campaign:
         self._rounds(up)
         idle.close()
         if OURS in up:
-            self._after(up[OURS], last)
+            ours = up[OURS]
+            self.findings.parts[subject.name] = trial.footprint(ours.peer).parts
 
     def _peer(self, name: str, pythons: dict[str, Path], subject: Subject, folder: Path) -> Peer:
         if name == OURS:
@@ -153,13 +154,14 @@ class Campaign:
             )
             self.say(f"  {cell.faults} wrong or missing answers: {trouble}")
 
-    def _after(self, ours: Started, last: bool) -> None:
-        self.findings.parts[ours.subject.name] = trial.footprint(ours.peer).parts
-        if last and self.plan.cost_rounds:
-            self.say("the gateway against its replica")
+    def _price(self, subject: Subject) -> None:
+        self.say(f"{subject.name}: the gateway against its replica")
+        try:
             self.findings.cost = gateway_cost.measure(
-                ours, self.generator, self.plan.cost_rounds, self.plan.seconds
+                subject, self.generator, self.folder, self.plan.cost_rounds, self.plan.seconds
             )
+        except PeerFailed as error:
+            self._missing("the gateway's cost", error)
 
     def _weigh(self, subject: Subject) -> None:
         self.say(f"{subject.name}: memory with {', '.join(map(str, self.plan.slots))} slots")
