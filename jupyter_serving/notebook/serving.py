@@ -92,8 +92,7 @@ def deploy(
         wait: return when it is ready or has failed; interrupting stops the waiting, not the deployment.
         timeout: longest wait in seconds.
         size: ``Small``, ``Medium`` or ``Large``; excludes the next two.
-        min_concurrency: slots that are always up.
-        max_concurrency: slots that are never exceeded.
+        min_concurrency, max_concurrency: slots that are always up, and that are never exceeded.
         workload_type: ``CPU``, ``GPU_SMALL``, ...
         scale_to_zero: stop all replicas when idle.
         idle_seconds: idle time before that.
@@ -101,8 +100,7 @@ def deploy(
         batching: ``auto`` (the default: only models known to answer row by row), ``on`` (this one does) or ``off``.
         max_batch_size: most requests that are predicted together.
         capture: share of the requests that the gateway keeps for a look, 0 to 1; default: none.
-        tracking_uri: MLflow store of the model; default: the configured one.
-        registry_uri: MLflow registry, if it is another one.
+        tracking_uri, registry_uri: MLflow store and registry of the model; default: the configured ones.
 
     Raises:
         StartFailed: the deployment failed. InvalidParameter, NotFound: the model. RegistryUnreachable: its registry.
