@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from test_transport import read_request
 
 from jupyter_serving import stream
 from jupyter_serving.errors import BadRequest, ServingError, Unavailable
@@ -53,7 +54,7 @@ def test_pieces_arrive_before_the_answer_ends(tmp_path: Path) -> None:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.recv(65536)
+            read_request(connection)
             connection.sendall(HEAD + chunk(b"data: 1\n\n"))
             # The second piece is sent only when the first has been read.
             if seen.wait(30):
@@ -79,7 +80,7 @@ def test_a_refused_stream_raises_what_the_answer_says(tmp_path: Path) -> None:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.recv(65536)
+            read_request(connection)
             head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body)
 
