@@ -75,9 +75,7 @@ class Campaign:
         pythons = self._environments()
         for subject in subjects:
             with ExitStack() as stack:
-                self._model(subject, pythons, stack)
-        if self.plan.cost_rounds:
-            self._price(subjects[-1])
+                self._model(subject, pythons, stack, subject is subjects[-1])
         if self.plan.slots:
             self._weigh(subjects[0])
         return self.findings
@@ -99,9 +97,11 @@ class Campaign:
         self.findings.missing[name] = str(error)
         self.say(f"{name} is left out: {error}")
 
-    def _model(self, subject: Subject, pythons: dict[str, Path], stack: ExitStack) -> None:
+    def _model(
+        self, subject: Subject, pythons: dict[str, Path], stack: ExitStack, last: bool
+    ) -> None:
         up: dict[str, Started] = {}
-        idle = stack.enter_context(ExitStack())  # stopped before our parts are weighed
+        idle = stack.enter_context(ExitStack())  # stopped before the gateway is measured
         for name in self.plan.peers:
             if name != OURS and name not in pythons:
                 continue
@@ -119,8 +119,7 @@ class Campaign:
         self._rounds(up)
         idle.close()
         if OURS in up:
-            ours = up[OURS]
-            self.findings.parts[subject.name] = trial.footprint(ours.peer).parts
+            self._after(up[OURS], last)
 
     def _peer(self, name: str, pythons: dict[str, Path], subject: Subject, folder: Path) -> Peer:
         if name == OURS:
@@ -154,14 +153,13 @@ class Campaign:
             )
             self.say(f"  {cell.faults} wrong or missing answers: {trouble}")
 
-    def _price(self, subject: Subject) -> None:
-        self.say(f"{subject.name}: the gateway against its replica")
-        try:
+    def _after(self, ours: Started, last: bool) -> None:
+        self.findings.parts[ours.subject.name] = trial.footprint(ours.peer).parts
+        if last and self.plan.cost_rounds:
+            self.say("the gateway against its replica")
             self.findings.cost = gateway_cost.measure(
-                subject, self.generator, self.folder, self.plan.cost_rounds, self.plan.seconds
+                ours, self.generator, self.plan.cost_rounds, self.plan.seconds
             )
-        except PeerFailed as error:
-            self._missing("the gateway's cost", error)
 
     def _weigh(self, subject: Subject) -> None:
         self.say(f"{subject.name}: memory with {', '.join(map(str, self.plan.slots))} slots")

@@ -6,18 +6,14 @@ import os
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from jupyter_serving.delivery import Options
-
-from . import accounting, trial
+from . import accounting
 from .accounting import Reading, Use
 from .load.generator import Generator
 from .load.orders import Order, Result, Target
 from .peers.base import PeerFailed
 from .peers.ours import GATEWAY, OurPeer
 from .report import Bar
-from .subjects import Subject
 from .trial import Started
 
 RATE = 200.0
@@ -92,28 +88,14 @@ class Cost:
         ]
 
 
-def measure(
-    subject: Subject, generator: Generator, folder: Path, rounds: int, seconds: float
-) -> Cost:
-    """Deploy the model without batching and ask its one replica both ways in turn.
-
-    How large groups become depends on how requests arrive, and would count as the gateway's doing.
+def measure(started: Started, generator: Generator, rounds: int, seconds: float) -> Cost:
+    """Ask a replica of our started peer both ways in turn.
 
     Raises:
-        PeerFailed: it does not start, or there is not exactly one replica to compare with.
+        PeerFailed: there is not exactly one replica to compare with.
     """
-    options = Options(min_concurrency=1, max_concurrency=1, scale_to_zero=False, batching="off")
-    peer = OurPeer(subject, folder / "gateway-cost", "ours", options)
-    try:
-        started = trial.start(peer, subject, (1,))
-        return _compare(peer, started, generator, rounds, seconds)
-    finally:
-        peer.stop()
-
-
-def _compare(
-    peer: OurPeer, started: Started, generator: Generator, rounds: int, seconds: float
-) -> Cost:
+    peer = started.peer
+    assert isinstance(peer, OurPeer)
     through = started.targets[1]
     direct = _direct(peer, through)
     pairs = []
