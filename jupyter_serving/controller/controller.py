@@ -166,7 +166,10 @@ class Controller:
             return
         event = self.journal.event(endpoint, "REPLICA_NOTICE", message["text"], record.entity)
         capacity = int(message.get("capacity") or record.capacity)
-        await self.store.amend(record, lambda r: replace(r, capacity=capacity), event)
+        try:
+            await self.store.amend(record, lambda r: replace(r, capacity=capacity), event)
+        except KeyError:
+            return  # it is gone meanwhile
         self._publish(endpoint.id)
 
     def _drained(self, replica: str) -> None:
