@@ -283,29 +283,6 @@ class EndpointDetailed(Wire):
     invocations_url: str = ""
 
 
-class Event(Wire):
-    """Ours: one transition; ``id`` grows within the store, ``timestamp`` is epoch milliseconds."""
-
-    id: int
-    timestamp: int
-    type: str
-    message: str
-    endpoint: str
-    served_entity: str = ""
-    details: dict[str, Any] = {}
-
-
-class Start(Wire):
-    """Ours: one start of a replica as a waterfall; all phases in seconds."""
-
-    replica: str
-    served_entity: str
-    reason: str
-    started_at: int
-    total_seconds: float | None = None
-    phases: dict[str, float] = {}
-
-
 def encode(value: Any) -> bytes:
     """JSON of a wire type or plain value, without fields that are null."""
     return msgspec.json.encode(_without_null(msgspec.to_builtins(value)))

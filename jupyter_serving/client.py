@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from . import connect, payload, stream
 from .api import API_PREFIX, DATA_PREFIX, OWN_PREFIX, check_name
 from .errors import AlreadyExists, DeadlineExceeded, NotFound, ServingError, StartFailed
 from .handle import Endpoint, failure
+from .observing import Observing
 from .payload import Predictions
 from .transport import JSON_TYPE, Transport, open_unix
 
@@ -26,11 +27,10 @@ UPLOAD_SECONDS = 600.0
 
 # Told while waiting: the phase, what is done just now, seconds since the start.
 Progress = Callable[[str, str, float], None]
-Records = list[dict[str, Any]]
 Endpoints = list[Endpoint]
 
 
-class Client:
+class Client(Observing):
     """Endpoints of one server.
 
     Args:
@@ -164,36 +164,7 @@ class Client:
             self._sleep(pause)
             pause = min(pause * 1.3, 0.5)
 
-    # -- what it did ---------------------------------------------------------------------------------
-
-    def logs(self, name: str, *, build: bool = False, served_entity: str | None = None) -> str:
-        """The end of a served entity's log (default: the first entity), or of its build log."""
-        if served_entity is None:
-            entities = self.get(name).served_entities
-            if not entities:
-                raise NotFound(f"The endpoint {name!r} has no served entity, so no log.")
-            served_entity = str(entities[0]["name"])
-        kind = "build-logs" if build else "logs"
-        path = f"{self._path(name)}/served-models/{quote(served_entity, safe='')}/{kind}"
-        return str(self._ask("GET", path).get("logs", ""))
-
-    def events(self, name: str, limit: int = 100, after: int = 0) -> Records:
-        """Events of an endpoint with an id above ``after``, newest last."""
-        query = urlencode({"limit": limit, "after": after})
-        return list(self._ask("GET", f"{self._path(name)}/events?{query}")["events"])
-
-    def starts(self, name: str) -> Records:
-        """Starts of replicas with the seconds of each phase."""
-        return list(self._ask("GET", f"{self._path(name)}/starts")["starts"])
-
-    def captures(self, name: str, limit: int = 100) -> Records:
-        """The last requests and answers that the endpoint captured, newest last; see ``capture`` of a config.
-
-        Raises:
-            NotFound: no such endpoint. BadRequest: it captures nothing.
-        """
-        path = f"{DATA_PREFIX}/{quote(name, safe='')}/captures?{urlencode({'limit': limit})}"
-        return list(self._gateway().request("GET", path, timeout=30.0).json()["captures"])
+    # -- services -------------------------------------------------------------------------------------
 
     def token(self, name: str, comment: str = "") -> str:
         """Make a query token; its clear text is shown only here."""

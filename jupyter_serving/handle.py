@@ -55,8 +55,7 @@ class Endpoint:
     @property
     def served_entities(self) -> list[dict[str, Any]]:
         """Served entities of the active config, else of the pending one."""
-        config = self.detail.get("config") or self.detail.get("pending_config") or {}
-        return list(config.get("served_entities") or [])
+        return served_entities(self.detail)
 
     def refresh(self) -> Endpoint:
         """Ask again; returns itself."""
@@ -118,6 +117,12 @@ class Endpoint:
             "text/plain": repr(self),
             "text/html": cards.endpoint_html(self.detail, self.message, self.notes),
         }
+
+
+def served_entities(detail: dict[str, Any]) -> list[dict[str, Any]]:
+    """Served entities of an endpoint object's active config, else of its pending one."""
+    config = detail.get("config") or detail.get("pending_config") or {}
+    return list(config.get("served_entities") or [])
 
 
 def failure(detail: dict[str, Any]) -> str:

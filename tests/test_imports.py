@@ -14,10 +14,10 @@ import jupyter_serving
 
 PACKAGE = Path(jupyter_serving.__file__).parent
 
-LOWEST = {"errors", "api", "workloads", "settings", "places", "processes", "version"}
+LOWEST = {"errors", "api", "observed", "workloads", "settings", "places", "processes", "version"}
 CLIENT = {
     *("connect", "transport", "payload", "stream", "cards", "client", "handle", "doctor"),
-    "waterfall",
+    *("waterfall", "observing"),
 }
 # Room: what it may import besides itself and the lowest row.
 MAY_IMPORT: dict[str, set[str]] = {

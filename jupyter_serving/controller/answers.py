@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api import EndpointDetailed, EndpointSummary, Event, Start
+from ..api import EndpointDetailed, EndpointSummary
 from ..errors import BadRequest, NotFound
+from ..observed import Event, Start
 from ..places import Places
 from ..settings import Settings
 from ..version import version

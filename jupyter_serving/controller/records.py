@@ -119,7 +119,7 @@ class ReplicaRecord(Record, kw_only=True, frozen=True):
 
 
 class StartRecord(Record, kw_only=True, frozen=True):
-    """Waterfall of one start, see ``api.Start``; ``wake`` starts are cold starts."""
+    """Waterfall of one start, see ``observed.Start``; ``wake`` starts are cold starts."""
 
     replica: str
     endpoint: str

@@ -1,0 +1,57 @@
+"""What an endpoint did, as the client asks for it: logs, events, starts, captures."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from .api import DATA_PREFIX
+from .errors import NotFound
+from .handle import served_entities
+from .transport import Transport
+
+Records = list[dict[str, Any]]
+
+
+class Observing:
+    """The read-only part of ``client.Client``; everything that only looks belongs here."""
+
+    def logs(self, name: str, *, build: bool = False, served_entity: str | None = None) -> str:
+        """The end of a served entity's log (default: the first entity), or of its build log."""
+        if served_entity is None:
+            entities = served_entities(self._ask("GET", self._path(name)))
+            if not entities:
+                raise NotFound(f"The endpoint {name!r} has no served entity, so no log.")
+            served_entity = str(entities[0]["name"])
+        kind = "build-logs" if build else "logs"
+        path = f"{self._path(name)}/served-models/{quote(served_entity, safe='')}/{kind}"
+        return str(self._ask("GET", path).get("logs", ""))
+
+    def events(self, name: str, limit: int = 100, after: int = 0) -> Records:
+        """Events of an endpoint with an id above ``after``, newest last."""
+        query = urlencode({"limit": limit, "after": after})
+        return list(self._ask("GET", f"{self._path(name)}/events?{query}")["events"])
+
+    def starts(self, name: str) -> Records:
+        """Starts of replicas with the seconds of each phase."""
+        return list(self._ask("GET", f"{self._path(name)}/starts")["starts"])
+
+    def captures(self, name: str, limit: int = 100) -> Records:
+        """The last requests and answers that the endpoint captured, newest last; see ``capture`` of a config.
+
+        Raises:
+            NotFound: no such endpoint. BadRequest: it captures nothing.
+        """
+        path = f"{DATA_PREFIX}/{quote(name, safe='')}/captures?{urlencode({'limit': limit})}"
+        return list(self._gateway().request("GET", path, timeout=30.0).json()["captures"])
+
+    # -- what the client brings ----------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        raise NotImplementedError
+
+    def _ask(self, method: str, path: str, body: Any = None, timeout: float = 30.0) -> Any:
+        raise NotImplementedError
+
+    def _gateway(self) -> Transport:
+        raise NotImplementedError
