@@ -18,6 +18,7 @@ from ..environments.stage import Stager
 from ..places import Places
 from ..settings import Settings
 from .answers import Answers
+from .certificates import Certificates
 from .endpoints import Endpoints
 from .journal import Journal
 from .link import GatewayLink
@@ -50,6 +51,7 @@ class Controller:
         self.scaling = Scaling(
             time.time, settings.target_utilisation, settings.scale_down_window_seconds
         )
+        self.certificates = Certificates()
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
         self.steps = Steps(
             store, self.journal, places, settings, backend, stager, self.models, lambda: self._cpus
