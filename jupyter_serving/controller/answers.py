@@ -106,7 +106,7 @@ class Answers:
         return ""
 
     def _known_entity(self, endpoint: EndpointRecord, entity: str) -> list[int]:
-        configs = [c for (owner, _), c in self._store.configs.items() if owner == endpoint.id]
+        configs = self._store.configs_of(endpoint.id)
         versions = [c.version for c in configs if any(e.name == entity for e in c.entities)]
         if not versions:
             names = sorted({e.name for c in configs for e in c.entities})

@@ -142,6 +142,31 @@ class EventRecord(Record, kw_only=True, frozen=True):
     id: int = 0
 
 
+class DecisionRecord(Record, kw_only=True, frozen=True):
+    """One decision of the autoscaler: replicas wanted ``before`` and now, and all that it was made from.
+
+    ``at``: milliseconds since the epoch; ``id`` is given by the store.
+    """
+
+    endpoint: str
+    entity: str
+    version: int
+    at: int
+    before: int
+    wanted: int
+    inputs: dict[str, Any]
+    reason: str
+    id: int = 0
+
+
+class CertificateRecord(Record, kw_only=True, frozen=True):
+    """What an update to config ``version`` did to the endpoint's requests; ``body`` is as it is answered."""
+
+    endpoint: str
+    version: int
+    body: dict[str, Any]
+
+
 class TokenRecord(Record, kw_only=True, frozen=True):
     """A query token of an endpoint: only its SHA-256 is kept."""
 

@@ -209,6 +209,58 @@ def test_a_deleted_endpoint_frees_its_name(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_lookups_find_what_is_there_after_every_change(tmp_path: Path) -> None:
+    from msgspec.structs import replace
+
+    async def scenario() -> None:
+        store = Store(tmp_path / "store.sqlite")
+        await store.open()
+        second = replace(ENDPOINT, id="e2", name="wine")
+        await store.put(ENDPOINT, second, CONFIG, replace(CONFIG, version=2), REPLICA, TOKEN)
+        await store.put(
+            replace(REPLICA, id="r0", created=0), replace(REPLICA, id="r2", endpoint="e2")
+        )
+        await store.put(replace(REPLICA, phase=ReplicaPhase.READY))
+        assert [(r.id, r.phase) for r in store.replicas_of("e1")] == [
+            ("r0", "STARTING"),
+            ("r1", "READY"),
+        ]
+        assert [c.version for c in store.configs_of("e1")] == [1, 2]
+        await store.forget_replica(store.replicas["r1"])
+        await store.forget_token(TOKEN)
+        assert [r.id for r in store.replicas_of("e1")] == ["r0"]
+        assert store.tokens_of("e1") == []
+        await store.forget_endpoint(ENDPOINT)
+        assert (store.find("iris"), store.replicas_of("e1"), store.configs_of("e1")) == (
+            None,
+            [],
+            [],
+        )
+        assert store.find("wine") == second
+        assert [r.id for r in store.replicas_of("e2")] == ["r2"]
+        await store.close()
+
+    run(scenario())
+
+
+def test_a_caller_that_is_cancelled_does_not_part_memory_from_the_file(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = Store(tmp_path / "store.sqlite")
+        await store.open()
+        await store.put(ENDPOINT)
+        writing = asyncio.create_task(store.put(REPLICA))
+        await asyncio.sleep(0)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        await store.put(TOKEN)
+        rows = await store._run(store._select, "SELECT id FROM replicas", ())
+        assert sorted(store.replicas) == [r for (r,) in rows]
+        await store.close()
+
+    run(scenario())
+
+
 def test_changes_of_one_record_at_the_same_time_lose_none(tmp_path: Path) -> None:
     from msgspec.structs import replace
 
