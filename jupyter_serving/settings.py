@@ -94,6 +94,29 @@ class Settings(Configurable):
         3600.0,
         help="An environment's zygote that started nothing for this long ends (it is restarted on demand).",
     ).tag(config=True)
+    zygote_memory_bytes = Int(
+        0,
+        help="Memory that the zygotes of all environments may hold together, in bytes; beyond it the one that was not "
+        "used for longest ends. 0 means a tenth of the machine's memory, at least 1 GB.",
+    ).tag(config=True)
+    memory_budget_bytes = Int(
+        0,
+        help="Most memory that all replicas together may reserve, in bytes. 0 means all of the machine's (or of our "
+        "control group's).",
+    ).tag(config=True)
+    memory_margin = Float(
+        0.2,
+        help="Share that a replica reserves beyond the most that replicas of its model were seen to hold.",
+    ).tag(config=True)
+    cpu_pressure_limit = Float(
+        0.9,
+        help="Share of the last 10 s in which something waited for a CPU beyond which no replicas are added (the "
+        "kernel's pressure stall information). 1.0 switches this off.",
+    ).tag(config=True)
+    disk_reserve_bytes = Int(
+        500_000_000,
+        help="Models and environments are fetched only while so much disk is free in the data directory, in bytes.",
+    ).tag(config=True)
     allow_python_substitute = Bool(
         False,
         help="Serve a model on the nearest Python when the one that it was logged with cannot be had.",

@@ -19,12 +19,22 @@ Handle = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class HostCapacity:
-    """What a backend has in all, and what of its memory is free now (bytes)."""
+    """What a backend has in all, and what is free now (bytes).
+
+    ``gpu_memory`` and ``gpu_free`` are of each device, 0 where not known. ``cpu_pressure`` and ``memory_pressure``:
+    share of the last 10 s in which some task waited for it, 0 to 1; 0 where the system does not tell. ``disk_free``
+    is of the data directory.
+    """
 
     cpus: float
     memory_bytes: int
     memory_available: int
     gpus: int = 0
+    gpu_memory: tuple[int, ...] = ()
+    gpu_free: tuple[int, ...] = ()
+    cpu_pressure: float = 0.0
+    memory_pressure: float = 0.0
+    disk_free: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,24 @@ class Exit:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """Something kept ready for later starts (a zygote, a standby): the price of fast cold starts.
+
+    ``environment`` is the key of the environment it is of, ``endpoints`` those whose replicas it started since the
+    controller did, ``memory_bytes`` its share of memory, ``replicas`` how many of its replicas live, ``idle_seconds``
+    since the last start.
+    """
+
+    key: str
+    environment: str
+    pid: int
+    memory_bytes: int
+    replicas: int
+    idle_seconds: float
+    endpoints: tuple[str, ...] = ()
+
+
 class Backend(Protocol):
     """Where replicas run."""
 
@@ -143,6 +171,14 @@ class Backend(Protocol):
 
     def address(self, handle: Handle) -> str:
         """Where it answers: ``unix:/path`` or ``tcp:host:port``."""
+        ...
+
+    async def memory(self, handles: Mapping[str, Handle]) -> dict[str, int]:
+        """Bytes that replicas hold now, by replica id, shared memory counted by its share; without those unknown."""
+        ...
+
+    async def spare(self) -> list[Spare]:
+        """What is kept ready for later starts, and what it costs."""
         ...
 
     async def release(self) -> None:

@@ -4,26 +4,56 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import gpus, pressure
 from .base import HostCapacity
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def capacity(proc: Path = Path("/proc"), cgroups: Path = _CGROUPS) -> HostCapacity:
-    """CPUs that we may use, memory in all and available (bytes), NVIDIA GPUs; limits of control groups count."""
+def capacity(
+    proc: Path = Path("/proc"), cgroups: Path = _CGROUPS, data: Path | None = None
+) -> HostCapacity:
+    """What we may use in all and now (bytes), within the limits of control groups, and how contended it is.
+
+    Args:
+        proc: where /proc is.
+        cgroups: where control groups are mounted.
+        data: the directory whose disk counts.
+    """
     total, available = _memory(proc)
     cpus = float(_affinity())
-    for group in _groups(proc, cgroups):
+    groups = list(_groups(proc, cgroups))
+    for group in groups:
         cpus = min(cpus, _cpu_limit(group) or cpus)
         limit = _memory_limit(group)
         if limit is not None and limit < total:
             total = limit
         if limit is not None:
             available = min(available, max(0, limit - _memory_used(group)))
-    return HostCapacity(cpus, total, min(available, total), _gpus())
+    devices = gpus.found()
+    return HostCapacity(
+        cpus,
+        total,
+        min(available, total),
+        len(devices),
+        tuple(device.memory_bytes for device in devices),
+        tuple(device.memory_free for device in devices),
+        pressure.waited("cpu", groups, proc),
+        pressure.waited("memory", groups, proc),
+        disk_free(data) if data is not None else 0,
+    )
+
+
+def disk_free(place: Path) -> int:
+    """Bytes that this user may still write where ``place`` is; 0 where that cannot be told."""
+    try:
+        return shutil.disk_usage(place).free
+    except OSError:
+        return 0
 
 
 def _affinity() -> int:
@@ -95,7 +125,3 @@ def _memory_used(group: Path) -> int:
     except OSError:
         found = None
     return max(0, used - int(found[1])) if found else used
-
-
-def _gpus() -> int:
-    return len([p for p in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", p.name)])

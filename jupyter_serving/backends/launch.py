@@ -103,7 +103,8 @@ class Launcher:
         if self._zygotes.connected(key) is None:
             await asyncio.to_thread(hint, learned, spec.model)
         runtime = environ.with_runtime(variables, await self._copied())
-        birth = Birth(key, spec.environment.python, runtime, learned)
+        python, environment = spec.environment.python, spec.environment.key
+        birth = Birth(key, python, runtime, learned, environment, spec.endpoint)
         zygote, _ = await asyncio.gather(
             self._zygotes.get(birth), self._guard.check(spec.environment)
         )

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from ..errors import StartFailed
 from ..places import Places
 from ..processes import Identity
 from ..settings import Settings
-from . import exits, host, readiness, tail
-from .base import Exit, Handle, HostCapacity, Observed, ReplicaSpec, Started
+from . import exits, host, readiness, residents, tail, usage
+from .base import Exit, Handle, HostCapacity, Observed, ReplicaSpec, Spare, Started
 from .launch import Launcher, order_file
 from .readiness import Readiness
 from .remains import Remains, identity_of
@@ -37,9 +37,9 @@ class ProcessBackend:
     name = "process"
 
     def __init__(self, places: Places, settings: Settings) -> None:
-        self._settings = settings
+        self._settings, self._places = settings, places
         self._zygotes = Zygotes(
-            places, settings.start_deadline_seconds, settings.zygote_idle_seconds
+            places, settings.start_deadline_seconds, settings.zygote_idle_seconds, self._budget
         )
         self._launcher = Launcher(places, settings, self._zygotes)
         self._remains = Remains(places, self._zygotes)
@@ -48,8 +48,8 @@ class ProcessBackend:
         self._background: set[asyncio.Task[None]] = set()
 
     async def capacity(self) -> HostCapacity:
-        """CPUs, memory and GPUs of this machine, within the limits of our control group."""
-        return await asyncio.to_thread(host.capacity)
+        """CPUs, memory, GPUs and disk of this machine, within the limits of our control group."""
+        return await asyncio.to_thread(host.capacity, data=self._places.data)
 
     def address(self, handle: Handle) -> str:
         """``unix:/path`` of the replica's socket."""
@@ -119,6 +119,18 @@ class ProcessBackend:
         await self._watches.close()
         await self._zygotes.close()
 
+    async def memory(self, handles: Mapping[str, Handle]) -> dict[str, int]:
+        """Bytes that the processes of each replica hold, shared pages by their share."""
+        sessions = {
+            replica: int(handle["pid"]) for replica, handle in handles.items() if handle.get("pid")
+        }
+        held = await asyncio.to_thread(usage.of_sessions, set(sessions.values()))
+        return {replica: held[pid] for replica, pid in sessions.items() if held.get(pid)}
+
+    async def spare(self) -> list[Spare]:
+        """The zygotes that we are connected to."""
+        return await self._zygotes.spare()
+
     async def release(self) -> None:
         """End all zygotes, to free their memory: when everything was stopped for good."""
         await self._zygotes.end_all()
@@ -182,6 +194,9 @@ class ProcessBackend:
         )
 
     # -- zygotes -------------------------------------------------------------------------------------
+
+    def _budget(self) -> int:
+        return residents.budget(self._settings.zygote_memory_bytes, host.capacity().memory_bytes)
 
     def _teach(self, key: str, modules: list[str]) -> None:
         """Have the zygote import what this load imported, so that the next one finds it done."""

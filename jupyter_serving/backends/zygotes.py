@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from pathlib import Path
 from ..errors import StartFailed
 from ..places import Places
 from ..processes import Identity, spawn_detached
-from . import census, exits, tail
+from . import census, exits, residents, tail, usage
+from .base import Spare
 from .zygote import Zygote
 
 log = logging.getLogger(__name__)
@@ -29,28 +31,40 @@ _CHECK_IDLE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """How to start the zygote ``key``: interpreter, whole environment and the file of what it has learned."""
+    """How to start the zygote ``key``: interpreter, whole environment and the file of what it has learned.
+
+    ``environment`` and ``endpoint`` say what it is of and who asks for it.
+    """
 
     key: str
     python: Path
     environ: Mapping[str, str]
     learned: Path
+    environment: str = ""
+    endpoint: str = ""
 
 
 class Zygotes:
-    """Connections by key. ``patience``: seconds that a zygote's imports may take; ``idle``: until an idle one ends."""
+    """Connections by key.
+
+    ``patience``: seconds that a zygote's imports may take; ``idle``: until an idle one ends; ``budget``: tells how
+    many bytes all of them may hold.
+    """
 
     def __init__(
         self,
         places: Places,
         patience: float,
         idle: float,
+        budget: Callable[[], int] = lambda: sys.maxsize,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._places, self._patience, self._idle, self._clock = places, patience, idle, clock
+        self._budget = budget
         self._connected: dict[str, Zygote] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._used: dict[str, float] = {}
+        self._users: dict[str, tuple[str, set[str]]] = {}
         self._attending: dict[str, asyncio.Task[None]] = {}
         self._caretaker: asyncio.Task[None] | None = None
 
@@ -61,8 +75,8 @@ class Zygotes:
             StartFailed: it cannot be started; the message holds the end of its log.
         """
         self._used[birth.key] = self._clock()
-        if self._caretaker is None:
-            self._caretaker = asyncio.create_task(self._end_idle())
+        _, users = self._users.setdefault(birth.key, (birth.environment, set()))
+        users.add(birth.endpoint)
         async with self._turns.setdefault(birth.key, asyncio.Lock()):
             found = await self._join(birth.key) or await self._start(birth)
             self._attend(birth, found)
@@ -78,10 +92,25 @@ class Zygotes:
         found = self._connected.get(key)
         return found if found is not None and found.alive else None
 
+    async def spare(self) -> list[Spare]:
+        """All that are connected, and what each holds."""
+        living = {key: zygote for key, zygote in self._connected.items() if zygote.alive}
+        pids = {key: int(zygote.hello.get("pid") or 0) for key, zygote in living.items()}
+        held = await asyncio.to_thread(lambda: {k: usage.of_process(p) for k, p in pids.items()})
+        return [
+            self._spare(key, pids[key], held[key], len(z.children)) for key, z in living.items()
+        ]
+
+    def _spare(self, key: str, pid: int, held: int, replicas: int) -> Spare:
+        environment, users = self._users.get(key, ("", set()))
+        idle = self._clock() - self._used.get(key, self._clock())
+        return Spare(key, environment, pid, held, replicas, idle, tuple(sorted(users)))
+
     async def end(self, key: str) -> None:
         """End a zygote; its replicas go on."""
         zygote = await self.join(key)
         self._connected.pop(key, None)
+        self._users.pop(key, None)
         if zygote is not None:
             await zygote.shutdown()
 
@@ -145,7 +174,14 @@ class Zygotes:
                 self._connected[key] = await Zygote.connect(self._places.zygote_socket(key))
         except (OSError, TimeoutError):
             return None
+        self._look_after(key)
         return self._connected[key]
+
+    def _look_after(self, key: str) -> None:
+        """From now on it ends when nobody has used it for long, or others need its memory."""
+        self._used.setdefault(key, self._clock())
+        if self._caretaker is None:
+            self._caretaker = asyncio.create_task(self._end_idle())
 
     async def _start(self, birth: Birth) -> Zygote:
         socket = self._places.zygote_socket(birth.key)
@@ -167,6 +203,7 @@ class Zygotes:
                 hint=f"Its log is {log}.",
             )
         self._connected[birth.key] = zygote
+        self._look_after(birth.key)
         return zygote
 
     def _clear(self, socket: Path) -> None:
@@ -212,3 +249,11 @@ class Zygotes:
                 idle = self._clock() - self._used.get(key, 0.0) >= self._idle
                 if idle and zygote.alive and not zygote.children:
                     await self.end(key)
+            await self.shrink(self._budget())
+
+    async def shrink(self, budget: int) -> None:
+        """End as many as hold more than ``budget`` bytes together, those that were not used for longest first."""
+        spares = await self.spare()
+        for key in residents.surplus(spares, budget):
+            log.info("zygote %s ends: all of them may hold %d bytes", key, budget)
+            await self.end(key)
