@@ -94,6 +94,18 @@ class Batching(Wire):
     max_size: int | None = None
 
 
+class Autoscaling(Wire):
+    """Ours: rules that an entity is scaled by; unset ones are the settings of the same names (``autoscale.rules``)."""
+
+    stable_window_seconds: float | None = None
+    panic_window_seconds: float | None = None
+    panic_threshold: float | None = None
+    target_utilisation: float | None = None
+    scale_down_window_seconds: float | None = None
+    max_scale_up_rate: float | None = None
+    max_scale_down_rate: float | None = None
+
+
 class Capture(Wire):
     """Ours: the gateway keeps recent requests and answers of the endpoint in memory.
 
@@ -130,6 +142,7 @@ class ServedEntityInput(Wire):
     kernel_python: str | None = None
     scale_to_zero_seconds: float | None = None
     batching: Batching | None = None
+    autoscaling: Autoscaling | None = None
 
 
 class ServedModelInput(ServedEntityInput):

@@ -75,6 +75,26 @@ class Settings(Configurable):
     scale_down_window_seconds = Float(
         300.0, help="Scale-down follows the maximum wanted over this window, in seconds."
     ).tag(config=True)
+    stable_window_seconds = Float(
+        60.0,
+        help="Capacity follows the mean load of this window, in seconds (6 to 3600). Panic lasts at least as long, and "
+        "after a restart of the controller nothing is given up for as long.",
+    ).tag(config=True)
+    panic_window_seconds = Float(
+        6.0, help="The shorter window, by which bursts are seen, in seconds."
+    ).tag(config=True)
+    panic_threshold = Float(
+        2.0,
+        help="Panic, in which nothing is given up, begins when the panic window asks for so many times the ready "
+        "replicas.",
+    ).tag(config=True)
+    max_scale_up_rate = Float(
+        1000.0, help="One decision multiplies the ready replicas by at most this."
+    ).tag(config=True)
+    max_scale_down_rate = Float(
+        2.0,
+        help="One decision divides the wanted replicas by at most this (not on the way to zero).",
+    ).tag(config=True)
     drain_grace_seconds = Float(
         300.0,
         help="Longest time that a replica which left the routing may finish its requests, in seconds.",

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..autoscale.policy import Decision, Inputs, decide
 from ..workloads import Capacity
+from .decision_v1 import Decision, Inputs, decide
 
 RATE_WINDOW = 10.0
 
