@@ -9,11 +9,12 @@ Marks name moments, so that a test can say "no failure between these two" (after
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -225,21 +226,47 @@ class OpenLoop(Load):
     async def send(self) -> None:
         """Send on schedule until the end; what is late is sent at once, and counted from when it was due."""
         begin = time.monotonic()
-        count = 0
         async with asyncio.TaskGroup() as group:
-            while not self._ending.is_set():
-                due = begin + count / self._rate
+            for offset in self._offsets():
+                due = begin + offset
                 if (left := due - time.monotonic()) > 0:
                     await asyncio.sleep(left)
+                if self._ending.is_set():
+                    break
                 group.create_task(self._one(due))
-                count += 1
         for connection in self._idle:
             connection.close()
+
+    def _offsets(self) -> Iterator[float]:
+        """When requests are due, in seconds from the begin."""
+        return (count / self._rate for count in itertools.count())
 
     async def _one(self, due: float) -> None:
         connection = self._idle.pop() if self._idle else Connection(self._url)
         await self.ask(connection, due)
         self._idle.append(connection)
+
+
+class Ramp(OpenLoop):
+    """From no load to ``rate`` requests per second and back to none within ``seconds``, at a constant slope.
+
+    After t seconds of the ascent, which takes T of them, ``rate * t**2 / 2T`` requests were due.
+    """
+
+    def __init__(self, *arguments: Any, seconds: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._half = seconds / 2
+
+    @property
+    def over(self) -> bool:
+        """True once the last request is due."""
+        return time.monotonic() > self.marks["begin"] + 2 * self._half
+
+    def _offsets(self) -> Iterator[float]:
+        count = int(self._rate * self._half / 2)
+        ascent = [math.sqrt(2 * n * self._half / self._rate) for n in range(count)]
+        yield from ascent
+        yield from (2 * self._half - offset for offset in reversed(ascent))
 
 
 def quantile(values: list[float], q: float) -> float:

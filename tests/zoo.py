@@ -129,6 +129,39 @@ class Fragile(mlflow.pyfunc.PythonModel):
         return model_input * 2
 
 
+class Broken(mlflow.pyfunc.PythonModel):
+    """A candidate that cannot serve, each ``how`` in its own way, but only where it is served."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def load_context(self, context: Any) -> None:
+        if os.environ.get("JUPYTER_SERVING_TESTS") != "logging":
+            getattr(self, f"_{self.how}", lambda: None)()
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        if os.environ.get("JUPYTER_SERVING_TESTS") != "logging" and self.how == "crashes":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return model_input["x"].tolist()
+
+    def _imports(self) -> None:
+        import a_module_that_is_not_there  # noqa: F401
+
+    def _raises(self) -> None:
+        raise RuntimeError("the weights are missing")
+
+    def _dies(self) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def _hangs(self) -> None:
+        while True:
+            time.sleep(0.1)
+
+    def _hoards(self) -> None:
+        """More than a slot may hold; touched, so that any limit sees it."""
+        self.weights = bytearray(b"x") * 6_000_000_000
+
+
 # The servers cannot import this module: its classes travel in the pickle.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -142,7 +175,7 @@ class Zoo:
     def __init__(self, folder: Path) -> None:
         self.uri = f"sqlite:///{folder / 'registry.db'}"
         self.artifacts = folder / "artifacts"
-        self._known: dict[str, str] = {}
+        self._known: set[str] = set()
 
     @cached_property
     def iris(self) -> tuple[pd.DataFrame, RandomForestClassifier]:
@@ -196,6 +229,19 @@ class Zoo:
         example = pd.DataFrame({"act": ["warm"], "x": [0.0], "folder": [""]})
         return self._pyfunc("puppet", Puppet(), example)
 
+    def puppet_again(self) -> str:
+        """The same model as version 2 of ``puppet``."""
+        self.puppet()
+        example = pd.DataFrame({"act": ["warm"], "x": [0.0], "folder": [""]})
+        return self._pyfunc("puppet", Puppet(), example, version=2)
+
+    def broken(self, how: str) -> str:
+        """A pyfunc that ``imports`` what is not there, ``raises``, ``dies``, ``hangs`` or ``hoards`` at its load.
+
+        One that ``crashes`` dies at its first prediction.
+        """
+        return self._pyfunc(f"broken-{how}", Broken(how))
+
     def fragile(self) -> str:
         """A row-wise pyfunc that some rows kill."""
         return self._pyfunc("fragile", Fragile(), metadata=ROW_WISE)
@@ -232,7 +278,12 @@ class Zoo:
         }
 
     def _pyfunc(
-        self, name: str, model: Any, example: pd.DataFrame = ONE_COLUMN, **more: Any
+        self,
+        name: str,
+        model: Any,
+        example: pd.DataFrame = ONE_COLUMN,
+        version: int = 1,
+        **more: Any,
     ) -> str:
         def log() -> Any:
             return mlflow.pyfunc.log_model(
@@ -244,10 +295,11 @@ class Zoo:
                 **more,
             )
 
-        return self._once(name, log)
+        return self._once(name, log, version)
 
-    def _once(self, name: str, log: Callable[[], Any]) -> str:
-        if name not in self._known:
+    def _once(self, name: str, log: Callable[[], Any], version: int = 1) -> str:
+        key = f"models:/{name}/{version}"
+        if key not in self._known:
             before = mlflow.get_tracking_uri()
             os.environ["JUPYTER_SERVING_TESTS"] = "logging"
             mlflow.set_tracking_uri(self.uri)
@@ -262,8 +314,9 @@ class Zoo:
                 # Not set_experiment: it would stay set for every later test.
                 with mlflow.start_run(experiment_id=experiment):
                     info = log()
-                self._known[name] = f"models:/{name}/{info.registered_model_version}"
+                assert info.registered_model_version == version
+                self._known.add(key)
             finally:
                 mlflow.set_tracking_uri(before)
                 del os.environ["JUPYTER_SERVING_TESTS"]
-        return self._known[name]
+        return key

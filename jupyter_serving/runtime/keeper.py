@@ -64,7 +64,7 @@ class Keeper:
         try:
             loaded = loading.load(self._spec, "keeper", before, born, imported)
         except BaseException as error:
-            worker.tell_failure(self._sock, "keeper", error)
+            worker.tell_failure(self._sock, "keeper", error, self._spec)
             return worker.LOAD_FAILED
         why = self._objection(loaded)
         if why:

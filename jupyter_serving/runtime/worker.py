@@ -21,15 +21,22 @@ def settle_in(spec: Dict[str, Any], number: int) -> None:
     process.reseed()
 
 
-def tell_failure(sock: socket.socket, who: str, error: BaseException) -> None:
+def tell_failure(sock: socket.socket, who: str, error: BaseException, spec: Dict[str, Any]) -> None:
     """Log why the model is not there, and tell the front; for an ``except`` block."""
     log.say_traceback(who, "the model could not be loaded")
     failed = {
         "event": "failed",
-        "message": log.last_line(error),
+        "message": log.last_line(error) + _bound(error, memory.limit(spec)),
         "traceback": traceback.format_exc(),
     }
     sock.sendall(wire.pack(failed))
+
+
+def _bound(error: BaseException, limit: int) -> str:
+    """What an error that tells nothing but its name was caused by."""
+    if not limit or not isinstance(error, MemoryError):
+        return ""
+    return f" (the replica's memory limit is {limit // 1_000_000} MB)"
 
 
 def work(
@@ -57,7 +64,7 @@ def run(
     try:
         loaded = loading.load(spec, f"worker {number}", before, born, imported)
     except BaseException as error:
-        tell_failure(sock, f"worker {number}", error)
+        tell_failure(sock, f"worker {number}", error, spec)
         return LOAD_FAILED
     threads.spread(count)
     return work(sock, loaded, number, "spawn", burden.WHY[why])

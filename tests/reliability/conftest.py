@@ -11,6 +11,12 @@ from zoo import Zoo
 
 from .stage import Pace, Stage
 
+BRISK = {
+    "STABLE_WINDOW_SECONDS": "6",
+    "PANIC_WINDOW_SECONDS": "1",
+    "SCALE_DOWN_WINDOW_SECONDS": "2",
+}
+
 
 @pytest.fixture(scope="session")
 def pace(full: bool) -> Pace:
@@ -38,6 +44,22 @@ def strict(zoo: Zoo, pace: Pace, tmp_path_factory: pytest.TempPathFactory) -> It
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_SERVING_QUEUE_LIMIT", str(Pace.queue_limit))
         patch.setenv("JUPYTER_SERVING_REQUEST_DEADLINE_SECONDS", str(pace.deadline))
+        services.client_started()
+    try:
+        yield Stage(services, zoo, folder)
+    finally:
+        services.end()
+
+
+@pytest.fixture(scope="package")
+def brisk(zoo: Zoo, pace: Pace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Services that scale down within seconds and give a start ``pace.patience``."""
+    folder: Path = tmp_path_factory.mktemp("brisk")
+    services = Services(folder / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in BRISK.items():
+            patch.setenv(f"JUPYTER_SERVING_{name}", value)
+        patch.setenv("JUPYTER_SERVING_START_DEADLINE_SECONDS", str(pace.patience))
         services.client_started()
     try:
         yield Stage(services, zoo, folder)

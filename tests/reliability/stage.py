@@ -32,6 +32,13 @@ class Pace:
     _churn = (10.0, 300.0)  # G9
     _overload = (6.0, 120.0)  # G10
     _deadline = (4.0, 297.0)  # G11, and of every request to the ``strict`` services
+    _probes = (100.0, 200.0)  # G1: requests per second
+    _prober_long = (3.0, 30.0)  # G1: the long request that is always in flight
+    _ramp = (14.0, 120.0)  # G2
+    _looks = (4.0, 60.0)  # G7: the stable window, in which a new controller does not shrink
+    _patience = (15.0, 60.0)  # G8: deadline of a start
+    _rollouts = (3, 10)  # G14: tries
+    _soak = (20.0, 1200.0)  # G18
 
     def _of(self, pair: tuple[Any, Any]) -> Any:
         return pair[self.full]
@@ -65,6 +72,41 @@ class Pace:
     def deadline(self) -> float:
         """One request may take so long."""
         return float(self._of(self._deadline))
+
+    @property
+    def probes(self) -> float:
+        """Requests per second of the continuous prober."""
+        return float(self._of(self._probes))
+
+    @property
+    def prober_long(self) -> float:
+        """Seconds of the long request that is always in flight beside the prober."""
+        return float(self._of(self._prober_long))
+
+    @property
+    def ramp(self) -> float:
+        """Seconds from no load to the peak and back."""
+        return float(self._of(self._ramp))
+
+    @property
+    def looks(self) -> float:
+        """Seconds for which a controller that has restarted is watched."""
+        return float(self._of(self._looks))
+
+    @property
+    def patience(self) -> float:
+        """A start may take so long on the ``brisk`` services."""
+        return float(self._of(self._patience))
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts of which the best counts."""
+        return int(self._of(self._rollouts))
+
+    @property
+    def soak(self) -> float:
+        """How long versions are loaded and unloaded."""
+        return float(self._of(self._soak))
 
 
 def act(what: str, x: float = 0.0, folder: Path | str = "") -> dict[str, Any]:
@@ -121,6 +163,11 @@ class Played:
         """Its live figures."""
         return self.stage.client.get(self.name).live
 
+    def update(self, *entities: dict[str, Any], **config: Any) -> None:
+        """Give it a new config and wait until that has the traffic."""
+        self.stage.client.update(self.name, {"served_entities": list(entities), **config})
+        self.stage.client.wait(self.name)
+
     def quiet(self) -> None:
         """Wait until it holds no request."""
         until(
@@ -140,11 +187,16 @@ class Stage:
     zoo: Zoo
     folder: Path
     _count: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
+    _there: set[str] = field(default_factory=set)
 
     @property
     def client(self) -> Client:
         """The control plane."""
         return self.services.client
+
+    def entity(self, uri: str, **fields: Any) -> dict[str, Any]:
+        """A served entity on this stage's backend."""
+        return self.zoo.entity(uri, **fields)
 
     @contextlib.contextmanager
     def endpoint(self, uri: str, wait: bool = True, **fields: Any) -> Iterator[Played]:
@@ -152,7 +204,8 @@ class Stage:
         name = f"gate-{next(self._count)}"
         folder = Folder(self.folder / name)
         folder.path.mkdir()
-        self.client.create(name, {"served_entities": [self.zoo.entity(uri, **fields)]})
+        self.client.create(name, {"served_entities": [self.entity(uri, **fields)]})
+        self._there.add(name)
         try:
             if wait:
                 self.client.wait(name)
@@ -162,7 +215,8 @@ class Stage:
             folder.release()
             if any(e.name == name for e in self.client.list()):
                 self.client.delete(name)
-            until(lambda: not leaders(self.services), what="the end of the endpoint's replicas")
+            self._there.remove(name)
+            until(lambda: self._there or not self.leaders(), what="the end of its replicas")
 
     def leaders(self) -> dict[str, int]:
         """Leading process of every replica, by replica id."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import signal
@@ -16,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-from jupyter_client import BlockingKernelClient
 from load import QueryLoop
 from services import Services, until
 from zoo import Zoo
@@ -25,6 +23,7 @@ from jupyter_serving.client import Client
 from jupyter_serving.places import DATA_DIR_VARIABLE
 
 from .jupyter import BASE_URL, Jupyter
+from .kernels import Kernel, ask
 
 QUICK = {"dataframe_split": {"columns": ["x"], "data": [[0.0]]}}
 HELD = 50
@@ -170,19 +169,6 @@ def _ask(opened: Open, path: str, method: str = "GET", body: Any = None) -> tupl
     return ask(opened.jupyter, path, method, body)
 
 
-def ask(jupyter: Jupyter, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
-    """One request to Jupyter, below its base URL."""
-    connection = http.client.HTTPConnection("127.0.0.1", jupyter.port, timeout=60)
-    headers = {"Authorization": jupyter.authorization, "Content-Type": "application/json"}
-    try:
-        content = None if body is None else json.dumps(body)
-        connection.request(method, BASE_URL + path, content, headers)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read() or b"null")
-    finally:
-        connection.close()
-
-
 # -- kernels and terminals -------------------------------------------------------------------------------
 
 FINDS = """
@@ -197,30 +183,8 @@ told = {"how": server.how, "url": server.url, "token": server.token, "names": na
 
 def in_a_kernel(jupyter: Jupyter, code: str) -> dict[str, Any]:
     """What ``code``, run in a kernel that Jupyter starts, leaves in ``told``."""
-    status, kernel = ask(jupyter, "api/kernels", "POST", {})
-    assert status == 201, kernel
-    client = BlockingKernelClient(
-        connection_file=str(jupyter.runtime_dir / f"kernel-{kernel['id']}.json")
-    )
-    client.load_connection_file()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        printed: list[str] = []
-
-        def hear(message: dict[str, Any]) -> None:
-            content = message["content"]
-            printed.append(content.get("text") or "\n".join(content.get("traceback", [])))
-
-        client.execute_interactive(code + "\nprint(json.dumps(told))", timeout=60, output_hook=hear)
-        try:
-            told: dict[str, Any] = json.loads("".join(printed))
-        except ValueError:
-            pytest.fail("".join(printed))
-        return told
-    finally:
-        client.stop_channels()
-        ask(jupyter, f"api/kernels/{kernel['id']}", "DELETE")
+    with Kernel(jupyter) as kernel:
+        return kernel.run(code)
 
 
 def test_a_kernel_finds_the_server_that_started_it(opened: Open) -> None:
