@@ -63,6 +63,7 @@ class Exchange:
         "_meter",
         "_on_due",
         "_perhaps",
+        "_queued",
         "_status",
         "client",
         "deadline",
@@ -88,6 +89,7 @@ class Exchange:
         self._meter.arrived(dispatcher.wall())
         self._cold = False
         self._granted = request.arrived
+        self._queued: float | None = None
         self._member: Member[Exchange] | None = None
         self._connection: ReplicaConnection | None = None
         self._perhaps = 0
@@ -106,6 +108,7 @@ class Exchange:
 
     def move(self, routed: Routed) -> None:
         """It waits for another served entity from now on."""
+        self._unqueue(self._dispatcher.clock())
         self._meter.left()
         self.routed = routed
         self._meter = self._dispatcher.meter(routed.entity.key)
@@ -115,14 +118,16 @@ class Exchange:
         """It is in the queue now; ``cold`` where no replica is ready."""
         self.stage = Stage.WAITING
         self._cold = self._cold or cold
+        self._queued = self._dispatcher.clock()
+        self._meter.queued(self._queued)
 
     def run(self, member: Member[Exchange]) -> None:
         """It holds a slot of ``member``: send it there."""
         dispatcher = self._dispatcher
         self.stage = Stage.RUNNING
         self._member = member
-        self._granted = dispatcher.clock()
-        self._meter.started()
+        self._granted = granted = dispatcher.clock()
+        self._meter.started(granted, self._unqueue(granted))
         request = self.request
         head = heads.request_head(
             request.headers,
@@ -137,6 +142,7 @@ class Exchange:
     def refuse(self, error: ServingError, reason: str) -> None:
         """It ends without having had a slot (any more); ``reason`` is the meter's word."""
         self._stop()
+        self._unqueue(self._dispatcher.clock())
         self._meter.refused(reason)
         self._tell(error)
         self._dispatcher.over(self, error.status)
@@ -149,6 +155,7 @@ class Exchange:
         if self.stage is Stage.WAITING:
             self._dispatcher.withdraw(self)
             self._stop()
+            self._unqueue(self._dispatcher.clock())
             self._meter.refused("client_gone")
             self._dispatcher.over(self, GONE)
         elif self._connection is not None:
@@ -252,22 +259,31 @@ class Exchange:
         self.stage = Stage.OVER
         self._dispatcher.deadlines.remove(self._due, self)
 
+    def _unqueue(self, now: float) -> float:
+        """It waits no longer (it may not have had to); returns for how many seconds it did."""
+        since = self._queued
+        if since is None:
+            return 0.0
+        self._queued = None
+        self._meter.unqueued(now)
+        return now - since
+
     def _slot(self) -> Member[Exchange]:
         assert self._member is not None, "an exchange that hears of a replica holds a slot"
         return self._member
 
     def _wait_again(self, member: Member[Exchange]) -> None:
-        self._meter.stopped()
+        self._meter.stopped(self._dispatcher.clock())
         self._member = None
         self._dispatcher.requeue(self)
         self._dispatcher.free(member)
 
     def _end_unbegun(self, member: Member[Exchange]) -> None:
         """It had a slot, but no replica saw it, and nobody waits for it any more."""
-        in_time = self._dispatcher.clock() < self.deadline
+        now = self._dispatcher.clock()
         self._stop()
-        self._meter.stopped()
-        self._meter.refused("client_gone" if in_time else "deadline")
+        self._meter.stopped(now)
+        self._meter.refused("client_gone" if now < self.deadline else "deadline")
         self._dispatcher.over(self, GONE)
         self._dispatcher.free(member)
 

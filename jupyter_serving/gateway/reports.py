@@ -66,11 +66,13 @@ class Reports:
         self._woken: dict[str, float] = {}
         self._turned_away: dict[str, dict[str, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        # Since when nothing has been told: the deltas of the next report are of the time from then.
+        self._since: float | None = None
 
     def meter(self, key: str) -> Meter:
         """The meter of a served entity; using it makes a report due."""
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+            self._start()
         meter = self._meters.get(key)
         if meter is None:
             meter = self._meters[key] = Meter()
@@ -84,7 +86,7 @@ class Reports:
         counts = self._turned_away.setdefault(endpoint, {})
         counts[reason] = counts.get(reason, 0) + 1
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+            self._start()
 
     def held(self, lane: Lane[Any]) -> None:
         """A request was put in the queue: wake the controller where no replica is ready (first one: at once)."""
@@ -102,16 +104,19 @@ class Reports:
                 self._woken[lane.key] = self._clock()
                 self._notices.wake(lane.key, len(lane.waiting))
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+            self._start()
 
     def flush(self) -> None:
         """Report now."""
         if not self._notices.connected:
             return
         told = {}
+        now = self._clock()
+        seconds = now - self._since if self._since is not None else TICK_SECONDS
+        self._since = None
         for key, meter in list(self._meters.items()):
             lane = self._queues.lanes.get(key)
-            report = meter.report(lane)
+            report = meter.report(lane, now, seconds)
             if report is not None:
                 told[key] = report
             elif lane is None:
@@ -137,4 +142,9 @@ class Reports:
             if lane.waiting:
                 self.held(lane)
         if busy or any(meter.in_flight for meter in self._meters.values()):
-            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+            self._start()
+
+    def _start(self) -> None:
+        if self._since is None:
+            self._since = self._clock()
+        self._timer = self._loop.call_later(TICK_SECONDS, self._tick)

@@ -50,3 +50,21 @@ async def test_an_idle_gateway_says_nothing(tmp_path: Path) -> None:
             count = len(controller.messages)
             await asyncio.sleep(2.2)
             assert len(controller.messages) == count, controller.messages[count:]
+
+
+@scenario
+async def test_times_of_running_and_waiting_are_told(tmp_path: Path) -> None:
+    async with world_in(tmp_path / "d") as world:
+        await world.start()
+        controller, replica = await world.controller(), HealthyReplica(world.places.runtime)
+        async with running(replica):
+            await controller.sync(endpoint(entity("m", replica.wire())))
+            client = world.unix()
+            await gather(*(post(client) for _ in range(10)))
+            await until(lambda: controller.total(KEY, "finished") == 10, "all in the stats")
+            # Each runs for 5 ms, one at a time: the last one waits for nine others.
+            assert controller.total(KEY, "busy_seconds") >= 10 * 0.005 * 0.9
+            assert controller.total(KEY, "waiting_seconds") >= 45 * 0.005 * 0.9
+            stats = [m["entities"][KEY] for m in controller.all("stats") if KEY in m["entities"]]
+            assert sum(count for s in stats for _, count in s["waits"]) == 10
+            assert all(s["seconds"] > 0 for s in stats)
