@@ -41,12 +41,12 @@ def start(peer: Peer, subject: Subject, sizes: Sequence[int]) -> Started:
     begun = time.monotonic()
     peer.start()
     first = subject.samples[min(sizes)][0]
-    while (body := _ask(peer, subject, first)) is None:
+    while (body := ask(peer, subject, first)) is None:
         peer.check()
         if time.monotonic() - begun > START_SECONDS:
             raise PeerFailed(f"no answer after {START_SECONDS:g} s")
         time.sleep(LOOK_SECONDS)
-    _verify(peer, first, body)
+    verify(peer, first, body)
     seconds = time.monotonic() - begun
     return Started(peer, subject, seconds, {n: _target(peer, subject, n) for n in sizes})
 
@@ -54,22 +54,27 @@ def start(peer: Peer, subject: Subject, sizes: Sequence[int]) -> Started:
 def _target(peer: Peer, subject: Subject, rows: int) -> Target:
     requests, answers = [], []
     for sample in subject.samples[rows]:
-        body = _ask(peer, subject, sample)
+        body = ask(peer, subject, sample)
         if body is None:
             raise PeerFailed(f"no answer to a request of {rows} rows")
-        _verify(peer, sample, body)
+        verify(peer, sample, body)
         requests.append(request(peer, peer.encode(subject.columns, sample.rows)))
         answers.append(body)
     return Target(peer.address, tuple(requests), tuple(answers))
 
 
-def _verify(peer: Peer, sample: Sample, body: bytes) -> None:
+def verify(peer: Peer, sample: Sample, body: bytes) -> None:
+    """See that an answer is the model's own.
+
+    Raises:
+        PeerFailed: it is not.
+    """
     told = plain(peer.decode(body))
     if told != sample.expected:
         raise PeerFailed(f"it answers {told!r:.300} where the model says {sample.expected!r:.300}")
 
 
-def _ask(peer: Peer, subject: Subject, sample: Sample) -> bytes | None:
+def ask(peer: Peer, subject: Subject, sample: Sample) -> bytes | None:
     """Body of a 200; None while nobody listens or it is not ready.
 
     Raises:

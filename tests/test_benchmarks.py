@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # The whole run takes half an hour and installs the other servers.
-OPTIONS = {"serving": ["--quick"]}
+OPTIONS = {"serving": ["--quick"], "control": ["--quick"]}
 ROOT = Path(__file__).parent.parent
 NAMES = [
     path.stem
