@@ -39,6 +39,16 @@ class ConfigUpdate(StrEnum):
     UPDATE_CANCELED = "UPDATE_CANCELED"
 
 
+class ConfigState(StrEnum):
+    """Ours: ``configs[].state``: what became of a config version."""
+
+    PENDING = "PENDING"
+    ACTIVE = "ACTIVE"
+    SUPERSEDED = "SUPERSEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
 class Deployment(StrEnum):
     """``served_entities[].state.deployment``."""
 
@@ -117,6 +127,18 @@ class Capture(Wire):
     max_bytes: int = 16 * 1024 * 1024
 
 
+class UpdatePolicy(Wire):
+    """Ours: how a new config comes to serve.
+
+    ``when_no_room``: ``refuse`` the update, or ``hold`` requests while the old config makes room for the new one.
+    ``deadline_seconds``: longest time until it is ready, default the setting. ``gate``: what it has to pass before.
+    """
+
+    when_no_room: str = "refuse"
+    deadline_seconds: float | None = None
+    gate: dict[str, Any] | None = None
+
+
 class ServedEntityInput(Wire):
     """One served entity of a config, as sent.
 
@@ -143,6 +165,7 @@ class ServedEntityInput(Wire):
     scale_to_zero_seconds: float | None = None
     batching: Batching | None = None
     autoscaling: Autoscaling | None = None
+    reload_every_seconds: float | None = None
 
 
 class ServedModelInput(ServedEntityInput):
@@ -183,10 +206,18 @@ class ConfigInput(Wire):
     auto_capture_config: dict[str, Any] | None = None
     # ours
     capture: Capture | None = None
+    update: UpdatePolicy | None = None
+    reload_every_seconds: float | None = None
 
     def entities(self) -> list[ServedEntityInput]:
         """Served entities of either spelling."""
         return self.served_entities or [m.entity() for m in self.served_models]
+
+
+class RollbackInput(Wire):
+    """Ours: body of ``config:rollback``; no version means the last one before the active one that worked."""
+
+    config_version: int | None = None
 
 
 class CreateEndpoint(Wire):
@@ -228,6 +259,9 @@ class ConfigOutput(Wire):
     traffic_config: TrafficConfig | None = None
     start_time: int | None = None
     capture: Capture | None = None
+    update: UpdatePolicy | None = None
+    reload_every_seconds: float | None = None
+    verdict: dict[str, Any] | None = None
 
 
 class EndpointState(Wire, omit_defaults=False):
@@ -238,12 +272,13 @@ class EndpointState(Wire, omit_defaults=False):
 
 
 class LiveReplicas(Wire, omit_defaults=False):
-    """Ours: replicas by state, and how many the autoscaler wants."""
+    """Ours: replicas by state, how many the autoscaler wants, and how many a reload has still to replace."""
 
     ready: int = 0
     starting: int = 0
     draining: int = 0
     wanted: int = 0
+    stale: int = 0
 
 
 class Live(Wire, omit_defaults=False):

@@ -1,4 +1,7 @@
-"""Wire types of what was observed (all ours): events, starts. Times are epoch milliseconds, durations seconds."""
+"""Wire types of what was observed (all ours): events, starts, versions.
+
+Times are epoch milliseconds, durations seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .api import Wire
+from .api import ConfigState, TrafficConfig, Wire
 
 
 class Event(Wire):
@@ -30,3 +33,21 @@ class Start(Wire):
     started_at: int
     total_seconds: float | None = None
     phases: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class ConfigVersion(Wire):
+    """Ours: one config version: when and by whom it was made, what became of it, what it serves.
+
+    ``end_timestamp``: when its update ended; ``content_of``: version that a rollback or a start made it from. Each
+    served entity has ``since``, the version whose replicas serve it.
+    """
+
+    config_version: int
+    state: ConfigState
+    creator: str
+    creation_timestamp: int
+    end_timestamp: int | None = None
+    message: str = ""
+    content_of: int | None = None
+    served_entities: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    traffic_config: TrafficConfig | None = None

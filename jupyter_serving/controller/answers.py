@@ -16,7 +16,7 @@ from ..observed import Event, Start
 from ..places import Places
 from ..settings import Settings
 from ..version import version
-from . import view
+from . import progress, reloads, view
 from .endpoints import Endpoints
 from .journal import Journal
 from .link import GatewayLink
@@ -24,9 +24,10 @@ from .models import Models
 from .openapi import document
 from .phases import readiness
 from .reconcile import Reconciler
-from .records import EndpointRecord, entity_key
+from .records import ConfigRecord, EndpointRecord, ReplicaRecord
 from .scaling import Scaling
 from .store import Store
+from .survey import Survey
 
 
 class Answers:
@@ -41,12 +42,14 @@ class Answers:
         link: GatewayLink,
         endpoints: Endpoints,
         models: Models,
+        survey: Survey,
         places: Places,
         settings: Settings,
     ) -> None:
         self._store, self._journal, self._scaling = store, journal, scaling
         self._reconciler, self._link, self._endpoints = reconciler, link, endpoints
         self._models, self._places, self._settings = models, places, settings
+        self._survey = survey
         self._started = int(time.time() * 1000)
         self.cold_starts: dict[str, float] = {}
 
@@ -68,20 +71,44 @@ class Answers:
     def _facts(self, endpoint: EndpointRecord) -> view.Facts:
         active = self._store.config(endpoint.id, endpoint.active)
         shown = endpoint.pending if endpoint.pending is not None else endpoint.failed
-        entities = active.entities if active else ()
-        keys = [entity_key(endpoint.id, endpoint.active or 0, e.name) for e in entities]
+        keys = active.entity_keys() if active else []
+        replicas, now = self._store.replicas_of(endpoint.id), time.time()
         return view.Facts(
             endpoint=endpoint,
             active=active,
             pending=self._store.config(endpoint.id, shown),
-            replicas=self._store.replicas_of(endpoint.id),
+            replicas=replicas,
             figures=[self._scaling.entities[k] for k in keys if k in self._scaling.entities],
             checking=endpoint.id in self._reconciler.checking,
-            progress=self._journal.progress.get(endpoint.id) or self._trouble(keys),
+            progress=self._progress(endpoint, active, replicas, now)
+            or self._journal.progress.get(endpoint.id)
+            or self._trouble(keys),
             last_cold_start=self.cold_starts.get(endpoint.id),
             base_url=self.gateway_url,
             default_idle=self._settings.scale_to_zero_seconds,
-            now=time.time(),
+            now=now,
+            stale=len(reloads.stale(endpoint, active, replicas, now)),
+        )
+
+    def _progress(
+        self,
+        endpoint: EndpointRecord,
+        active: ConfigRecord | None,
+        replicas: Sequence[ReplicaRecord],
+        now: float,
+    ) -> str:
+        pending = self._store.config(endpoint.id, endpoint.pending)
+        configs = [pending] if pending else []
+        return progress.told(
+            endpoint,
+            active,
+            pending,
+            replicas,
+            self._survey.needs(endpoint),
+            self._survey.fetched(configs),
+            self._survey.staged(configs),
+            self._journal.progress.get(endpoint.id, ""),
+            now,
         )
 
     def _trouble(self, keys: Sequence[str]) -> str:

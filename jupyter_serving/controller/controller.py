@@ -19,17 +19,22 @@ from ..places import Places
 from ..settings import Settings
 from .answers import Answers
 from .certificates import Certificates
+from .changes import Changes
 from .endpoints import Endpoints
 from .journal import Journal
 from .link import GatewayLink
+from .maintenance import Maintenance
 from .models import Models
 from .reconcile import Reconciler
 from .records import EndpointRecord, ReplicaPhase, ReplicaRecord, TokenRecord
 from .recovery import recover
 from .routing import routing
 from .scaling import Scaling
+from .setbacks import Setbacks
 from .steps import Steps
 from .store import Store
+from .survey import Survey
+from .updates import Updates
 from .uploads import Upload
 
 log = logging.getLogger(__name__)
@@ -56,12 +61,31 @@ class Controller:
         self.steps = Steps(
             store, self.journal, places, settings, backend, stager, self.models, lambda: self._cpus
         )
+        setbacks = Setbacks()
+        self.survey = Survey(store, self.scaling, self.models, setbacks, settings)
+        self.updates = Updates(store, self.journal)
         self.reconciler = Reconciler(
-            store, self.journal, settings, self.steps, self.models, self.scaling, self._publish
+            store,
+            self.journal,
+            self.steps,
+            self.scaling,
+            self.survey,
+            self.updates,
+            Maintenance(store, self.journal),
+            setbacks,
+            self._publish,
         )
+        enqueue = self.reconciler.queue.add
         self.endpoints = Endpoints(
-            store, self.journal, self.models, self.reconciler.queue.add, lambda: self._gpus
+            store,
+            self.journal,
+            self.models,
+            self.survey,
+            lambda key: setbacks.why(key) is None,
+            enqueue,
+            lambda: self._gpus,
         )
+        self.changes = Changes(store, self.journal, self.endpoints, enqueue)
         self.answers = Answers(
             store,
             self.journal,
@@ -70,6 +94,7 @@ class Controller:
             self.link,
             self.endpoints,
             self.models,
+            self.survey,
             places,
             settings,
         )

@@ -17,29 +17,37 @@ from msgspec.structs import replace
 from .. import api
 from ..api import ConfigInput, ConfigUpdate, CreateEndpoint, ServedEntityInput
 from ..errors import AlreadyExists, Conflict, InvalidParameter, NotFound
-from . import validate
+from . import validate, versions
+from .handover import needs
 from .journal import Journal
 from .models import Models, source_of
 from .phases import move_update
 from .records import ConfigRecord, EndpointRecord, EntityRecord, TokenRecord, Wanted
 from .store import Store
+from .survey import Survey, no_room
 
 TOKENS_KEPT = 50
 
 
 class Endpoints:
-    """Create, update, stop, start, delete, and tokens. ``enqueue`` hands an endpoint id to the reconciler."""
+    """Create, update, stop, start, delete, and tokens.
+
+    ``enqueue`` hands an endpoint id to the reconciler; ``sound`` is False for entities (by key) that cannot start now.
+    """
 
     def __init__(
         self,
         store: Store,
         journal: Journal,
         models: Models,
+        survey: Survey,
+        sound: Callable[[str], bool],
         enqueue: Callable[[str], None],
         gpus: Callable[[], int],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._journal, self._models = store, journal, models
+        self._survey, self._sound, self.prepared = survey, sound, survey.prepared
         self._enqueue, self._gpus, self._clock = enqueue, gpus, clock
         self._naming = asyncio.Lock()
 
@@ -83,6 +91,7 @@ class Endpoints:
             route_optimized=body.route_optimized,
         )
         record = await self._config(fresh, config, creator)
+        self._check_room(fresh, record)
         async with self._naming:
             # Somebody may have taken the name while the model was being resolved.
             self._check_free(body.name)
@@ -106,7 +115,7 @@ class Endpoints:
                 "served_entities is empty.", hint="To stop serving use config:stop or delete."
             )
         record = await self._config(endpoint, config, user)
-        return await self._apply(name, record, f"{user} updated the config.", "CONFIG_UPDATED")
+        return await self.apply(name, record, f"{user} updated the config.", "CONFIG_UPDATED")
 
     async def stop(self, name: str, user: str) -> EndpointRecord:
         """Stop serving: requests in flight finish, later ones are answered with 400."""
@@ -125,11 +134,19 @@ class Endpoints:
             return endpoint
         version = _last_good(endpoint)
         base = self._store.configs[endpoint.id, version]
-        entities = tuple(replace(e, failure="") for e in base.entities)
+        whole = [self.prepared(base, e) for e in base.entities]
         record = replace(
-            base, version=endpoint.last_version + 1, created=self._now(), entities=entities
+            base,
+            version=endpoint.last_version + 1,
+            created=self._now(),
+            creator=user,
+            entities=self.carried(endpoint, None, whole),
+            outcome=None,
+            message="",
+            ended=0,
+            content_of=base.version,
         )
-        return await self._apply(name, record, f"{user} started the endpoint.", "ENDPOINT_STARTED")
+        return await self.apply(name, record, f"{user} started the endpoint.", "ENDPOINT_STARTED")
 
     async def delete(self, name: str, user: str) -> None:
         """Remove an endpoint: its name is free at once, its requests in flight finish."""
@@ -172,14 +189,49 @@ class Endpoints:
                 hint="Update its config, delete it, or choose another name.",
             )
 
+    def carried(
+        self,
+        endpoint: EndpointRecord,
+        active: ConfigRecord | None,
+        entities: Sequence[EntityRecord],
+    ) -> tuple[EntityRecord, ...]:
+        """Entities of a new version, carried on from the active one where that serves them just so."""
+        serves = active if endpoint.wanted is Wanted.RUNNING else None
+        return versions.carry(entities, serves, self.prepared, self._sound)
+
+    def _check_room(self, endpoint: EndpointRecord, config: ConfigRecord) -> None:
+        """Refuse what can be told to find no place before anything is fetched.
+
+        Raises:
+            Conflict: it does not fit, what is there and what is needed.
+        """
+        active = self._store.config(endpoint.id, endpoint.active)
+        serves = active if endpoint.wanted is Wanted.RUNNING else None
+        present = set(serves.entity_keys()) if serves else set()
+        wanted = needs(config, serves, 0.0)
+        wants = [
+            (e, wanted[config.key(e)]) for e in config.entities if config.key(e) not in present
+        ]
+        holds = config.update is not None and config.update.when_no_room == "hold"
+        leaving = present - set(config.entity_keys()) if holds else set()
+        freed = [r.id for r in self._store.replicas_of(endpoint.id) if r.key in leaving]
+        missing = self._survey.fits(wants, freed) if wants else None
+        if missing is not None:
+            raise Conflict(no_room(str(missing), bool(present) and not holds))
+
+    async def _forget_old(self, endpoint: EndpointRecord) -> None:
+        gone = versions.expendable(endpoint, self._store.configs_of(endpoint.id))
+        if gone:
+            await self._store.forget_configs(gone)
+
     def _changeable(self, name: str) -> EndpointRecord:
         endpoint = self.get(name)
-        _refuse_busy(endpoint)
+        refuse_busy(endpoint)
         return endpoint
 
     def _stopped(self, present: EndpointRecord) -> EndpointRecord:
-        _refuse_busy(present)
-        return replace(present, wanted=Wanted.STOPPED, updated=self._now())
+        refuse_busy(present)
+        return replace(present, wanted=Wanted.STOPPED, reload_asked=0, updated=self._now())
 
     def _begin(self, endpoint: EndpointRecord, config: ConfigRecord) -> EndpointRecord:
         now = self._now()
@@ -192,14 +244,21 @@ class Endpoints:
             update_started=now,
             updated=now,
             message="",
+            swap_since=0,
+            reload_asked=0,
         )
 
-    async def _apply(self, name: str, config: ConfigRecord, text: str, kind: str) -> EndpointRecord:
-        """Begin the update, unless another one has begun while this one was being validated."""
+    async def apply(self, name: str, config: ConfigRecord, text: str, kind: str) -> EndpointRecord:
+        """Begin the update to ``config``, unless another one has begun while this one was being validated.
+
+        Raises:
+            Conflict: one has, or the config finds no place.
+        """
+        self._check_room(self.get(name), config)
         event = self._journal.event(self.get(name), kind, text)
 
         def begun(present: EndpointRecord) -> EndpointRecord:
-            _refuse_busy(present)
+            refuse_busy(present)
             if present.wanted is Wanted.DELETED or config.version != present.last_version + 1:
                 raise Conflict(
                     f"The endpoint {name!r} was changed meanwhile.", hint="Look at it, then repeat."
@@ -210,6 +269,7 @@ class Endpoints:
             return self._begin(present, config)
 
         endpoint = await self._store.amend(self.get(name), begun, config, event)
+        await self._forget_old(endpoint)
         self._enqueue(endpoint.id)
         return endpoint
 
@@ -219,8 +279,11 @@ class Endpoints:
         specs = config.entities()
         validate.entities(specs, self._gpus())
         validate.capture(config.capture)
+        validate.update(config.update)
+        validate.period(config.reload_every_seconds, "reload_every_seconds")
         resolved = await asyncio.gather(*(self._entity(spec, creator) for spec in specs))
-        entities = _named(resolved)
+        active = self._store.config(endpoint.id, endpoint.active)
+        entities = self.carried(endpoint, active, _named(resolved))
         return ConfigRecord(
             endpoint=endpoint.id,
             version=endpoint.last_version + 1,
@@ -228,6 +291,9 @@ class Endpoints:
             entities=entities,
             routes=validate.routes(config.traffic_config, [e.name for e in entities]),
             capture=config.capture,
+            creator=creator,
+            update=config.update,
+            reload_every_seconds=config.reload_every_seconds,
         )
 
     async def _entity(self, spec: ServedEntityInput, creator: str) -> EntityRecord:
@@ -246,12 +312,17 @@ class Endpoints:
         )
 
 
-def _refuse_busy(endpoint: EndpointRecord) -> None:
+def refuse_busy(endpoint: EndpointRecord) -> None:
+    """Refuse a change while an update is in progress.
+
+    Raises:
+        Conflict: one is.
+    """
     if endpoint.update is ConfigUpdate.IN_PROGRESS and endpoint.wanted is Wanted.RUNNING:
         raise Conflict(
             f"The endpoint {endpoint.name!r} is being updated to config version {endpoint.pending};"
             " another change cannot be made now.",
-            hint="Wait until config_update is not IN_PROGRESS, or delete the endpoint.",
+            hint="Wait until config_update is not IN_PROGRESS, or cancel the update (config:cancel).",
         )
 
 

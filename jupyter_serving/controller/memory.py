@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TypeVar, cast
 
 from .records import ConfigRecord, EndpointRecord, Record, ReplicaRecord, TokenRecord
@@ -78,6 +79,12 @@ class Memory:
         """Forget a replica."""
         self.replicas.pop(replica.id, None)
         self._replicas_of[replica.endpoint].discard(replica.id)
+
+    def drop_configs(self, configs: Iterable[ConfigRecord]) -> None:
+        """Remove config versions."""
+        for config in configs:
+            if self.configs.pop((config.endpoint, config.version), None) is not None:
+                self._versions[config.endpoint].discard(config.version)
 
     def drop_token(self, token: TokenRecord) -> None:
         """Forget a token."""

@@ -19,14 +19,17 @@ REPLICA_MOVES: dict[ReplicaPhase, frozenset[ReplicaPhase]] = {
     ReplicaPhase.STOPPING: frozenset(),
 }
 
-# A config update moves along these; IN_PROGRESS to itself is refused (one update at a time).
+# A config update moves along these; IN_PROGRESS to itself is refused (one update at a time). A reload fails without
+# one, and is well again without one.
 UPDATE_MOVES: dict[ConfigUpdate, frozenset[ConfigUpdate]] = {
-    ConfigUpdate.NOT_UPDATING: frozenset({ConfigUpdate.IN_PROGRESS}),
+    ConfigUpdate.NOT_UPDATING: frozenset({ConfigUpdate.IN_PROGRESS, ConfigUpdate.UPDATE_FAILED}),
     ConfigUpdate.IN_PROGRESS: frozenset(
         {ConfigUpdate.NOT_UPDATING, ConfigUpdate.UPDATE_FAILED, ConfigUpdate.UPDATE_CANCELED}
     ),
-    ConfigUpdate.UPDATE_FAILED: frozenset({ConfigUpdate.IN_PROGRESS}),
-    ConfigUpdate.UPDATE_CANCELED: frozenset({ConfigUpdate.IN_PROGRESS}),
+    ConfigUpdate.UPDATE_FAILED: frozenset(
+        {ConfigUpdate.IN_PROGRESS, ConfigUpdate.UPDATE_FAILED, ConfigUpdate.NOT_UPDATING}
+    ),
+    ConfigUpdate.UPDATE_CANCELED: frozenset({ConfigUpdate.IN_PROGRESS, ConfigUpdate.UPDATE_FAILED}),
 }
 
 
@@ -56,27 +59,32 @@ def move_update(now: ConfigUpdate, to: ConfigUpdate) -> ConfigUpdate:
     return to
 
 
-def count(replicas: Iterable[ReplicaRecord], version: int | None, wanted: int) -> LiveReplicas:
-    """Replicas of one config version by state; those of other versions count as draining."""
+def count(replicas: Iterable[ReplicaRecord], keys: Collection[str], wanted: int) -> LiveReplicas:
+    """Replicas by state; of those that are ready only the ones with these entity keys (the active config's) count."""
     tally = LiveReplicas(wanted=wanted)
     for replica in replicas:
         if replica.phase in (ReplicaPhase.DRAINING, ReplicaPhase.STOPPING):
             tally.draining += 1
         elif replica.phase is ReplicaPhase.STARTING:
             tally.starting += 1
-        elif replica.version == version:
+        elif replica.key in keys:
             tally.ready += 1
     return tally
 
 
 def endpoint_phase(
-    endpoint: EndpointRecord, replicas: Collection[ReplicaRecord], wanted: int, checking: bool
+    endpoint: EndpointRecord,
+    replicas: Collection[ReplicaRecord],
+    keys: Collection[str],
+    wanted: int,
+    checking: bool,
 ) -> Phase:
     """The one word for what the endpoint does.
 
     Args:
         endpoint: its record.
         replicas: all its replicas, of any config version.
+        keys: entity keys of the active config.
         wanted: replicas that the autoscaler wants for the active config.
         checking: the controller has restarted and not yet verified this endpoint's replicas.
     """
@@ -92,7 +100,7 @@ def endpoint_phase(
         return Phase.UPDATING
     if endpoint.update is ConfigUpdate.UPDATE_FAILED:
         return Phase.UPDATE_FAILED
-    tally = count(replicas, endpoint.active, wanted)
+    tally = count(replicas, keys, wanted)
     if tally.ready:
         return Phase.READY
     return Phase.STARTING if wanted or tally.starting else Phase.SCALED_TO_ZERO
@@ -107,7 +115,7 @@ def readiness(endpoint: EndpointRecord) -> Ready:
 def deployment(
     entity: EntityRecord, active: bool, replicas: Collection[ReplicaRecord], aborted: bool
 ) -> Deployment:
-    """Deployment state of one served entity; ``replicas`` are its own."""
+    """Deployment state of one served entity; ``replicas`` are its own; ``aborted``: its update was ended."""
     if entity.failure:
         return Deployment.FAILED
     if aborted:

@@ -16,27 +16,35 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..api import ConfigUpdate
-from ..environments.environment import Environment
 from ..errors import ServingError
-from ..settings import Settings
 from . import plan as planning
 from .journal import Journal
-from .models import Models
-from .phases import move_replica, move_update
-from .plan import Add, Fail, Fetch, Forget, LongStep, Move, Place, Promote, Stage, Step, Stop, View
-from .records import (
-    ConfigRecord,
-    EndpointRecord,
-    ReplicaPhase,
-    ReplicaRecord,
-    entity_key,
+from .maintenance import Maintenance
+from .phases import move_replica
+from .plan import (
+    Add,
+    EndReload,
+    Fail,
+    Fetch,
+    Forget,
+    Hold,
+    LongStep,
+    Move,
+    Place,
+    Promote,
+    Stage,
+    Step,
+    Stop,
+    Try,
 )
+from .records import EndpointRecord, ReplicaPhase, ReplicaRecord, entity_key
 from .scaling import Scaling
 from .setbacks import Setbacks
-from .sizing import capacity_of, idle_limit_of
+from .sizing import capacity_of
 from .steps import Steps
 from .store import Store
+from .survey import Survey
+from .updates import Updates
 from .workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -49,22 +57,25 @@ class Reconciler:
         self,
         store: Store,
         journal: Journal,
-        settings: Settings,
         steps: Steps,
-        models: Models,
         scaling: Scaling,
+        survey: Survey,
+        updates: Updates,
+        maintenance: Maintenance,
+        setbacks: Setbacks,
         publish: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._journal, self._settings = store, journal, settings
-        self._steps, self._models, self._scaling = steps, models, scaling
+        self._store, self._journal, self._steps = store, journal, steps
+        self._scaling, self._survey, self.updates = scaling, survey, updates
+        self._maintenance = maintenance
         self._publish, self._clock = publish, clock
+        self.setbacks = setbacks
         self.queue = WorkQueue()
-        self.drained: set[str] = set()
+        self.drained = survey.drained
         self.checking: set[str] = set()
         self._running: dict[tuple[str, LongStep], asyncio.Task[None]] = {}
         self._died: set[str] = set()
-        self.setbacks = Setbacks(clock)
 
     async def work(self) -> None:
         """Take endpoints from the queue for ever; run several of these."""
@@ -84,7 +95,8 @@ class Reconciler:
     async def reconcile(self, endpoint: str) -> None:
         """Do every step that can be done now."""
         while endpoint in self._store.endpoints and endpoint not in self.checking:
-            view = self._view(self._store.endpoints[endpoint])
+            view = self._survey.view(self._store.endpoints[endpoint])
+            self.updates.follow(view.endpoint)
             steps = planning.plan(view)
             self._cancel_unplanned(endpoint, steps)
             short = [s for s in steps if not isinstance(s, LongStep)]
@@ -111,65 +123,24 @@ class Reconciler:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    # -- view ----------------------------------------------------------------------------------------
-
-    def _view(self, endpoint: EndpointRecord) -> View:
-        versions = {v for v in (endpoint.active, endpoint.pending) if v is not None}
-        configs = {v: self._store.configs[endpoint.id, v] for v in versions}
-        replicas = self._store.replicas_of(endpoint.id)
-        self._track(endpoint, configs, replicas)
-        entities = [
-            (entity_key(endpoint.id, v, e.name), e) for v in configs for e in configs[v].entities
-        ]
-        now = self._clock()
-        return View(
-            endpoint=endpoint,
-            configs=configs,
-            replicas=replicas,
-            wanted=self._scaling.wanted(),
-            fetched={key for key, e in entities if self._models.has(e.digest)},
-            staged={key for key, e in entities if _usable(e.environment)},
-            held_off={key for key, _ in entities if self.setbacks.held_off(key)},
-            drained=self.drained,
-            in_flight={},
-            now=int(now * 1000),
-            drain_grace=int(self._settings.drain_grace_seconds * 1000),
-            deploy_deadline=int(self._settings.deploy_deadline_seconds * 1000),
-        )
-
-    def _track(
-        self,
-        endpoint: EndpointRecord,
-        configs: dict[int, ConfigRecord],
-        replicas: list[ReplicaRecord],
-    ) -> None:
-        live = set()
-        for version, config in configs.items():
-            for entity in config.entities:
-                key = entity_key(endpoint.id, version, entity.name)
-                live.add(key)
-                up = sum(r.key == key and r.phase is ReplicaPhase.READY for r in replicas)
-                limit = idle_limit_of(entity.spec, self._settings)
-                proving = version == endpoint.pending
-                self._scaling.track(key, capacity_of(entity.spec), limit, up, proving)
-        known = {k for k in self._scaling.entities if k.startswith(f"{endpoint.id}:")}
-        self._scaling.drop(known - live)
-        # Where nothing is wanted any more, the next request is worth a try again.
-        wanted = self._scaling.wanted()
-        self.setbacks.forget(known - live | {key for key in live if not wanted[key]})
-
     # -- steps ---------------------------------------------------------------------------------------
 
     async def _at_once(self, endpoint: EndpointRecord, step: Step) -> None:
         match step:
-            case Add(version, entity, count):
-                await self._add(endpoint, version, entity, count)
+            case Add(version, entity, count, reason):
+                await self._add(endpoint, version, entity, count, reason)
             case Move(replica, to):
                 await self._store.amend(self._store.replicas[replica], partial(self._moved, to))
+            case Hold(version, why):
+                await self.updates.hold(endpoint, version, why)
             case Promote(version):
-                await self._end_update(endpoint, ConfigUpdate.NOT_UPDATING, version, "")
+                await self.updates.promote(endpoint, version)
             case Fail(version, message):
-                await self._end_update(endpoint, ConfigUpdate.UPDATE_FAILED, version, message)
+                await self.updates.fail(endpoint, version, message)
+            case EndReload(""):
+                await self._maintenance.done(endpoint)
+            case EndReload(why):
+                await self._maintenance.skipped(endpoint, why)
             case Forget():
                 await self._store.forget_endpoint(endpoint)
                 self._scaling.drop({k for k in self._scaling.entities if k.startswith(endpoint.id)})
@@ -180,10 +151,12 @@ class Reconciler:
         since = int(self._clock() * 1000) if draining else record.draining_since
         return replace(record, phase=move_replica(record, to), draining_since=since)
 
-    async def _add(self, endpoint: EndpointRecord, version: int, entity: str, count: int) -> None:
+    async def _add(
+        self, endpoint: EndpointRecord, version: int, entity: str, count: int, why: str
+    ) -> None:
         spec = self._store.configs[endpoint.id, version].entity(entity).spec
         key = entity_key(endpoint.id, version, entity)
-        reason, held_at = self._reason(endpoint, version, key)
+        reason, held_at = (why, None) if why else self._reason(endpoint, version, key)
         now = int(self._clock() * 1000)
         fresh = [
             ReplicaRecord(
@@ -218,34 +191,6 @@ class Reconciler:
             return "replace", None
         return "scale_up", None
 
-    async def _end_update(
-        self, endpoint: EndpointRecord, to: ConfigUpdate, version: int, message: str
-    ) -> None:
-        good = to is ConfigUpdate.NOT_UPDATING
-        now = int(self._clock() * 1000)
-
-        def ended(present: EndpointRecord) -> EndpointRecord:
-            return replace(
-                present,
-                update=move_update(present.update, to),
-                active=version if good else present.active,
-                pending=None,
-                failed=None if good else version,
-                message=message,
-                updated=now,
-            )
-
-        seconds = (now - endpoint.update_started) / 1000
-        kind = "CONFIG_READY" if good else "UPDATE_FAILED"
-        kept = " The active config goes on." if endpoint.active is not None else ""
-        text = (
-            f"Config version {version} is ready after {seconds:.1f} s."
-            if good
-            else f"Config version {version} failed after {seconds:.1f} s: {message}{kept}"
-        )
-        self._journal.progress.pop(endpoint.id, None)
-        await self._store.amend(endpoint, ended, self._journal.event(endpoint, kind, text))
-
     def _start(self, endpoint: EndpointRecord, steps: list[LongStep]) -> None:
         for step in steps:
             key = (endpoint.id, step)
@@ -265,13 +210,26 @@ class Reconciler:
                 work = self._steps.stage(endpoint, version, entity)
                 await self._succeeds(entity_key(endpoint.id, version, entity), work)
             case Place(replica):
-                record = self._store.replicas[replica]
-                if await self._succeeds(record.key, self._steps.place(endpoint, record)):
-                    self.setbacks.forget([record.key])
+                await self._place(endpoint, self._store.replicas[replica])
+            case Try(version):
+                await self.updates.attempt(endpoint, version)
             case Stop(replica):
                 await self._settled((endpoint.id, Place(replica)))
                 await self._steps.stop(endpoint, self._store.replicas[replica])
                 self.drained.discard(replica)
+
+    async def _place(self, endpoint: EndpointRecord, record: ReplicaRecord) -> None:
+        """Start a replica. One that a reload wanted is not missed where it fails: the old one is there."""
+        work = self._steps.place(endpoint, record)
+        if record.reason == "reload":
+            try:
+                await work
+            except ServingError as error:
+                await self._maintenance.failed(self._store.endpoints[endpoint.id], str(error))
+            else:
+                await self._maintenance.fresh(self._store.endpoints[endpoint.id])
+        elif await self._succeeds(record.key, work):
+            self.setbacks.forget([record.key])
 
     async def _settled(self, key: tuple[str, LongStep]) -> None:
         """Wait for the end of a step that has been cancelled."""
@@ -309,22 +267,7 @@ class Reconciler:
 
     def _come_back(self, endpoint: str) -> None:
         """Look again when a time limit will have passed."""
-        now = self._clock()
-        dates = self.setbacks.due(endpoint)
         record = self._store.endpoints.get(endpoint)
-        if record is not None and record.pending is not None:
-            dates.append(
-                record.update_started / 1000 + self._settings.deploy_deadline_seconds + 0.1
-            )
-        grace = self._settings.drain_grace_seconds
-        dates += [
-            r.draining_since / 1000 + grace + 0.1
-            for r in self._store.replicas_of(endpoint)
-            if r.phase is ReplicaPhase.DRAINING
-        ]
+        dates = self._survey.due(record) if record is not None else []
         if dates:
-            self.queue.add(endpoint, max(0.05, min(dates) - now))
-
-
-def _usable(environment: dict[str, Any] | None) -> bool:
-    return environment is not None and Environment.from_json(environment).python.exists()
+            self.queue.add(endpoint, max(0.05, min(dates) - self._clock()))

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..api import Capture, ConfigUpdate, Registry, ServedEntityInput, Tag
+from ..api import Capture, ConfigState, ConfigUpdate, Registry, ServedEntityInput, Tag, UpdatePolicy
 
 
 class Wanted(StrEnum):
@@ -35,7 +35,11 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class EntityRecord(Record, kw_only=True, frozen=True):
-    """A served entity of one config, with what preparing it has produced so far."""
+    """A served entity of one config, with what preparing it has produced so far.
+
+    ``since``: config version that first had it exactly like this, 0 for the config's own. Its replicas carry on from
+    one config version to the next while that stays the same.
+    """
 
     name: str
     spec: ServedEntityInput
@@ -46,10 +50,16 @@ class EntityRecord(Record, kw_only=True, frozen=True):
     digest: str = ""
     environment: dict[str, Any] | None = None
     failure: str = ""
+    since: int = 0
 
 
 class ConfigRecord(Record, kw_only=True, frozen=True):
-    """One config version of an endpoint; ``routes`` are (entity name, whole percent)."""
+    """One config version of an endpoint; ``routes`` are (entity name, whole percent).
+
+    ``outcome``: how its update ended, with ``message`` and when (``ended``, epoch milliseconds); None before.
+    ``content_of``: version that it was made from by a rollback or a start. ``verdict``: what its gate found
+    (``passed``, ``text``), None before it was tried.
+    """
 
     endpoint: str
     version: int
@@ -57,6 +67,26 @@ class ConfigRecord(Record, kw_only=True, frozen=True):
     entities: tuple[EntityRecord, ...]
     routes: tuple[tuple[str, int], ...]
     capture: Capture | None = None
+    creator: str = ""
+    update: UpdatePolicy | None = None
+    reload_every_seconds: float | None = None
+    outcome: ConfigState | None = None
+    message: str = ""
+    ended: int = 0
+    content_of: int | None = None
+    verdict: dict[str, Any] | None = None
+
+    def origin(self, entity: EntityRecord) -> int:
+        """Version that first had one of its entities exactly like this: there its preparation is recorded."""
+        return entity.since or self.version
+
+    def key(self, entity: EntityRecord) -> str:
+        """Key of one of its entities: the same in every version that carries the entity on."""
+        return entity_key(self.endpoint, self.origin(entity), entity.name)
+
+    def entity_keys(self) -> list[str]:
+        """Keys of all its entities."""
+        return [self.key(entity) for entity in self.entities]
 
     def entity(self, name: str) -> EntityRecord:
         """Return the entity called ``name``; KeyError if there is none."""
@@ -72,7 +102,11 @@ class ConfigRecord(Record, kw_only=True, frozen=True):
 
 
 class EndpointRecord(Record, kw_only=True, frozen=True):
-    """Desired state of one endpoint. ``active``, ``pending``, ``failed`` are config versions."""
+    """Desired state of one endpoint. ``active``, ``pending``, ``failed`` (or canceled) are config versions.
+
+    Times in epoch milliseconds, 0 for never: ``swap_since``: the old config is drained before the new one starts, and
+    requests wait; ``reload_asked``: replicas made before are to be replaced; ``reload_tried``: one came to nothing.
+    """
 
     id: str
     name: str
@@ -90,11 +124,15 @@ class EndpointRecord(Record, kw_only=True, frozen=True):
     update: ConfigUpdate = ConfigUpdate.NOT_UPDATING
     update_started: int = 0
     message: str = ""
+    swap_since: int = 0
+    reload_asked: int = 0
+    reload_tried: int = 0
 
 
 class ReplicaRecord(Record, kw_only=True, frozen=True):
     """One replica: what it serves, where it is in its life, and how its backend finds it again.
 
+    ``version``: the config version that first had its served entity as it is (``EntityRecord.since``).
     ``capacity``: requests that it takes at a time, 0 for as many as it has slots.
     """
 
@@ -178,5 +216,5 @@ class TokenRecord(Record, kw_only=True, frozen=True):
 
 
 def entity_key(endpoint: str, version: int, entity: str) -> str:
-    """Key of a served entity of one config version: ``<endpoint id>:<version>:<entity>``."""
+    """Key of a served entity: ``<endpoint id>:<version that first had it like this>:<entity>``."""
     return f"{endpoint}:{version}:{entity}"

@@ -11,6 +11,7 @@ from .. import api
 from ..errors import InvalidParameter, NotFound
 from .controller import Controller
 from .rest import Handler
+from .rest_changes import CancelUpdate, Configs, Reload, Rollback
 
 MAX_BODY = 1024 * 1024
 NAME = r"(?P<name>[^/]+)"
@@ -222,6 +223,10 @@ def application(controller: Controller) -> web.Application:
         (rf"{base}/{NAME}/config", Config),
         (rf"{base}/{NAME}/config:stop", StopEndpoint),
         (rf"{base}/{NAME}/config:start", StartEndpoint),
+        (rf"{base}/{NAME}/config:cancel", CancelUpdate),
+        (rf"{base}/{NAME}/config:rollback", Rollback),
+        (rf"{base}/{NAME}/config:reload", Reload),
+        (rf"{base}/{NAME}/configs", Configs),
         (rf"{entity}/logs", ServiceLogs),
         (rf"{entity}/build-logs", BuildLogs),
         (rf"{base}/{NAME}/openapi", OpenApi),

@@ -14,7 +14,6 @@ from .records import (
     ReplicaRecord,
     TokenRecord,
     Wanted,
-    entity_key,
 )
 
 
@@ -71,7 +70,7 @@ def _entity(
     address: Callable[[ReplicaRecord], str],
     unavailable: Callable[[str], str | None],
 ) -> dict[str, Any]:
-    key = entity_key(endpoint.id, config.version, entity.name)
+    key = config.key(entity)
     # A pending config gets no traffic before it is promoted, even from its first ready replica.
     ready = [
         r

@@ -29,7 +29,7 @@ class Entity:
     idle_limit: float
     wanted: int
     active_at: float
-    proving: bool
+    floor: int
     held: int = 0
     held_since: float | None = None
     in_flight: int = 0
@@ -58,7 +58,7 @@ class Scaling:
         self.entities: dict[str, Entity] = {}
 
     def track(
-        self, key: str, capacity: Capacity, idle_limit: float, ready: int, proving: bool
+        self, key: str, capacity: Capacity, idle_limit: float, ready: int, floor: int
     ) -> Entity:
         """Begin to decide for an entity, or update its bounds.
 
@@ -67,20 +67,30 @@ class Scaling:
             capacity: its bounds.
             idle_limit: idle seconds before zero; inf for never.
             ready: replicas that are up now (after a restart of the controller that capacity is held).
-            proving: the config is not active yet, so that one replica has to show that it loads.
+            floor: never fewer (within the bounds): what an update that is under way needs of it; 0 without one.
         """
         known = self.entities.get(key)
         if known is None:
-            wanted = min(capacity.max_replicas, max(ready, capacity.min_replicas, int(proving)))
+            wanted = min(capacity.max_replicas, max(ready, capacity.min_replicas, floor))
             now = self._clock()
-            known = Entity(capacity, idle_limit, wanted, now, proving)
+            known = Entity(capacity, idle_limit, wanted, now, floor)
             # An empty history must not shrink what was up before a restart.
             known.wishes.append((now, wanted))
             self.entities[key] = known
         known.capacity, known.idle_limit = capacity, idle_limit
-        if known.proving and not proving:
-            known.proving, known.active_at = False, self._clock()
+        if known.floor and not floor:
+            known.active_at = self._clock()
+        known.floor = floor
+        if known.wanted < floor:
+            self._decide(known)
         return known
+
+    def load(self, key: str) -> float:
+        """Slots that the present load of an entity asks for; 0 for one that is not tracked."""
+        entity = self.entities.get(key)
+        if entity is None:
+            return 0.0
+        return (entity.in_flight + entity.queued) / entity.group / self._target
 
     def drop(self, keys: set[str]) -> None:
         """Forget entities."""
@@ -129,8 +139,8 @@ class Scaling:
     def _decide(self, entity: Entity) -> bool:
         now = self._clock()
         decision = decide(self._inputs(entity, now))
-        if entity.proving:
-            decision = Decision(max(1, decision.wanted), decision.reason)
+        if decision.wanted < entity.floor:
+            decision = Decision(entity.floor, f"{entity.floor} for the update under way")
         changed = decision.wanted != entity.wanted
         if decision.wanted > entity.wanted:
             entity.wishes.append((now, decision.wanted))

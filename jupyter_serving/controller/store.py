@@ -156,6 +156,16 @@ class Store:
 
         await self._in_turn(work)
 
+    async def forget_configs(self, configs: Iterable[ConfigRecord]) -> None:
+        """Remove config versions."""
+        gone = list(configs)
+
+        async def work() -> None:
+            await self._put((), [_removal(config) for config in gone])
+            self._memory.drop_configs(gone)
+
+        await self._in_turn(work)
+
     async def forget_endpoint(self, endpoint: EndpointRecord) -> None:
         """Remove an endpoint and everything of it."""
 

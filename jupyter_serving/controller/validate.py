@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 
 from .. import api
-from ..api import Batching, Capture, ServedEntityInput, TrafficConfig
+from ..api import Batching, Capture, ServedEntityInput, TrafficConfig, UpdatePolicy
 from ..errors import InvalidParameter
 from ..workloads import workload_type
 from .sizing import capacity_of
 
+WHEN_NO_ROOM = ("refuse", "hold")
 BATCHING_MODES = ("auto", "on", "off")
 LARGEST_BATCH = 1024
 MOST_CAPTURED = 10_000
@@ -52,12 +53,35 @@ def _entity(spec: ServedEntityInput, gpus: int) -> None:
             f"workload_type {kind.name} needs {kind.gpus} GPU(s); this machine has {gpus}.",
             hint="Use workload_type CPU, or deploy on a machine with that many GPUs.",
         )
-    if spec.scale_to_zero_seconds is not None and not spec.scale_to_zero_seconds > 0:
-        raise InvalidParameter(
-            f"scale_to_zero_seconds must be above 0, not {spec.scale_to_zero_seconds}."
-        )
+    period(spec.scale_to_zero_seconds, "scale_to_zero_seconds")
+    period(spec.reload_every_seconds, "reload_every_seconds")
     _batching(spec.batching)
     _variables(spec.environment_vars)
+
+
+def period(seconds: float | None, field: str) -> None:
+    """Check a time in seconds, None for unset.
+
+    Raises:
+        InvalidParameter: it is not above zero.
+    """
+    if seconds is not None and not seconds > 0:
+        raise InvalidParameter(f"{field} must be above 0, not {seconds}.")
+
+
+def update(policy: UpdatePolicy | None) -> None:
+    """Check how a config is to come to serve.
+
+    Raises:
+        InvalidParameter: an unknown ``when_no_room`` or a deadline that is not above zero.
+    """
+    if policy is None:
+        return
+    if policy.when_no_room not in WHEN_NO_ROOM:
+        raise InvalidParameter(
+            f"update.when_no_room must be one of {', '.join(WHEN_NO_ROOM)}, not {policy.when_no_room!r}."
+        )
+    period(policy.deadline_seconds, "update.deadline_seconds")
 
 
 def _batching(batching: Batching | None) -> None:

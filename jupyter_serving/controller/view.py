@@ -31,7 +31,7 @@ class Facts:
     """What an answer about one endpoint is made of.
 
     ``figures`` are the live entities of the active config; ``base_url`` is the gateway's, without a slash at its end;
-    ``default_idle`` are the seconds before zero of entities that do not say.
+    ``default_idle`` are the seconds before zero of entities that do not say; ``stale``: replicas to be reloaded.
     """
 
     endpoint: EndpointRecord
@@ -45,6 +45,7 @@ class Facts:
     base_url: str
     default_idle: float
     now: float
+    stale: int = 0
 
 
 def detailed(facts: Facts) -> EndpointDetailed:
@@ -103,12 +104,12 @@ def live(facts: Facts) -> Live:
     """What the endpoint does just now."""
     endpoint = facts.endpoint
     wanted = sum(f.wanted for f in facts.figures) if endpoint.wanted is Wanted.RUNNING else 0
-    tally = count(facts.replicas, endpoint.active, wanted)
-    ready = [
-        r for r in facts.replicas if r.phase is ReplicaPhase.READY and r.version == endpoint.active
-    ]
+    keys = facts.active.entity_keys() if facts.active else ()
+    tally = count(facts.replicas, keys, wanted)
+    tally.stale = facts.stale
+    ready = [r for r in facts.replicas if r.phase is ReplicaPhase.READY and r.key in keys]
     return Live(
-        phase=endpoint_phase(endpoint, facts.replicas, wanted, facts.checking),
+        phase=endpoint_phase(endpoint, facts.replicas, keys, wanted, facts.checking),
         message=endpoint.message or facts.progress,
         replicas=tally,
         in_flight=sum(f.in_flight for f in facts.figures),
@@ -140,14 +141,17 @@ def _config(facts: Facts, config: ConfigRecord) -> ConfigOutput:
         ),
         start_time=facts.endpoint.update_started if pending else None,
         capture=config.capture,
+        update=config.update,
+        reload_every_seconds=config.reload_every_seconds,
+        verdict=config.verdict,
     )
 
 
 def _state(facts: Facts, config: ConfigRecord, entity: EntityRecord) -> EntityState:
-    own = [r for r in facts.replicas if r.version == config.version and r.entity == entity.name]
+    own = [r for r in facts.replicas if r.key == config.key(entity)]
     active = config.version == facts.endpoint.active
     aborted = not active and facts.endpoint.update is not ConfigUpdate.IN_PROGRESS
-    message = entity.failure or ("" if active or aborted else facts.progress)
+    message = entity.failure or (config.message if aborted else "" if active else facts.progress)
     return EntityState(
         deployment=deployment(entity, active, own, aborted), deployment_state_message=message
     )

@@ -48,11 +48,13 @@ READY = ReplicaRecord(
 def test_the_phase_of_an_endpoint(
     endpoint: EndpointRecord, replicas: list[ReplicaRecord], wanted: int, phase: Phase
 ) -> None:
-    assert phases.endpoint_phase(endpoint, replicas, wanted, checking=False) is phase
+    assert phases.endpoint_phase(endpoint, replicas, {READY.key}, wanted, checking=False) is phase
 
 
 def test_after_a_restart_an_endpoint_is_being_checked() -> None:
-    assert phases.endpoint_phase(replace(BASE, active=1), [], 0, checking=True) is Phase.CHECKING
+    assert (
+        phases.endpoint_phase(replace(BASE, active=1), [], (), 0, checking=True) is Phase.CHECKING
+    )
 
 
 def test_scaled_to_zero_is_ready_and_stopped_is_not() -> None:

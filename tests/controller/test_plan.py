@@ -79,6 +79,7 @@ def view(endpoint: EndpointRecord, configs: list[ConfigRecord], **more: Any) -> 
         now=1000,
         drain_grace=300_000,
         deploy_deadline=3_600_000,
+        needs={} if endpoint.pending is None else {entity_key("e", endpoint.pending, "iris-1"): 1},
     )
     return View(endpoint=endpoint, configs={c.version: c for c in configs}, **facts | more)
 

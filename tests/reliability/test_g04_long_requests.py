@@ -15,9 +15,8 @@ def test_a_long_request_outlives_the_drain_of_its_replica(stage: Stage, pace: Pa
         (before,) = stage.leaders()
         with Later(played.url, played.authorization, played.act("sleep", pace.long_request)) as it:
             until(played.folder.begun, what="it in flight")
-            stage.client.update(
-                played.name, {"served_entities": [stage.zoo.entity(stage.zoo.puppet())]}
-            )
+            other = stage.zoo.entity(stage.zoo.puppet(), environment_vars={"ROUND": "2"})
+            stage.client.update(played.name, {"served_entities": [other]})
             assert stage.client.wait(played.name).detail["config"]["config_version"] == 2
             assert not it.answered, "the update does not wait for it"
             assert len(stage.leaders()) == 2, "the drained replica is there until it is answered"

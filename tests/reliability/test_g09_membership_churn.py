@@ -22,14 +22,16 @@ EVERY = 2.0
 def test_replicas_come_and_go_under_load(stage: Stage, pace: Pace) -> None:
     """Every new config starts a replica of its own and drains the one before."""
     with stage.endpoint(stage.zoo.doubles()) as played:
-        config = {"served_entities": [stage.zoo.entity(stage.zoo.doubles())]}
         seen = set(stage.leaders())
         with OpenLoop(played.url, played.authorization, ROWS, rate=RATE) as load:
             load.flows()
             end = time.monotonic() + pace.churn
             while time.monotonic() < end:
                 again = time.monotonic() + EVERY
-                stage.client.update(played.name, config)
+                # The same config once more would keep its replicas.
+                variables = {"ROUND": str(len(seen))}
+                entity = stage.zoo.entity(stage.zoo.doubles(), environment_vars=variables)
+                stage.client.update(played.name, {"served_entities": [entity]})
                 stage.client.wait(played.name)
                 seen |= set(stage.leaders())
                 time.sleep(max(0.0, again - time.monotonic()))
