@@ -53,16 +53,16 @@ class Flow:
     @property
     def arrived(self) -> Floats:
         """Requests so far, without the refused ones."""
-        return self._arrived[self._row]
+        return np.asarray(self._arrived[self._row])
 
     @property
     def started(self) -> Floats:
         """Requests that got a slot so far."""
-        return self._started[self._row]
+        return np.asarray(self._started[self._row])
 
     def arrived_within(self, offset: Floats) -> Floats:
         """Requests of the step that is under way up to ``offset`` seconds into it."""
-        return self._line(self._all, offset) - self._arrived[self._row]
+        return np.asarray(self._line(self._all, offset) - self._arrived[self._row])
 
     def arrive(self, arrivals: Floats, woken: Places) -> Floats:
         """Begin a step with these arrivals; return when the first of each of the ``woken`` comes, seconds into it.

@@ -7,6 +7,7 @@ price told).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -55,7 +56,7 @@ class Idle:
 def gaps(step: float, arrivals: Sequence[float | None]) -> tuple[list[float], float]:
     """Seconds from one step with requests to the next, and from the last one to the end of the record."""
     places = [place for place, count in enumerate(arrivals) if count]
-    between = [(b - a) * step for a, b in zip(places, places[1:], strict=False)]
+    between = [(b - a) * step for a, b in itertools.pairwise(places)]
     return between, (len(arrivals) - places[-1]) * step if places else 0.0
 
 
@@ -123,8 +124,8 @@ def _idle_told(best: Choice, now: Choice, cold: float) -> str:
         )
     return (
         f"Idle time {_idle(best)} instead of {_idle(now)}: {best.cold_starts_a_day:.3g} instead of "
-        f"{now.cold_starts_a_day:.3g} cold starts a day (of {words.time(cold)} each), {best.gb_hours_a_day:.3g} instead of "
-        f"{now.gb_hours_a_day:.3g} GB-hours a day."
+        f"{now.cold_starts_a_day:.3g} cold starts a day (of {words.time(cold)} each), "
+        f"{best.gb_hours_a_day:.3g} instead of {now.gb_hours_a_day:.3g} GB-hours a day."
     )
 
 

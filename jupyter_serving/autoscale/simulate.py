@@ -20,6 +20,7 @@ from .fleet import Fleet
 from .flow import SOME, Flow, Places
 from .horizons import Means, Peaks
 from .policy import Inputs, decide
+from .rules import Rules
 from .traces import Counts, Floats, Trace
 
 HOUR, GB = 3600.0, 1e9
@@ -61,6 +62,22 @@ class Setting:
     max_down_rate: Number = 2.0
     scale_down_window: Number = 300.0
 
+    @classmethod
+    def of(cls, rules: Rules, low: float, high: float, idle_limit: float) -> Setting:
+        """From the rules of a served entity, its bounds in replicas and its idle time (inf: never to zero)."""
+        return cls(
+            min_replicas=low,
+            max_replicas=high,
+            target=rules.target_utilisation,
+            idle_limit=idle_limit,
+            stable_window=rules.stable_window_seconds,
+            panic_window=rules.panic_window_seconds,
+            panic_threshold=rules.panic_threshold,
+            max_up_rate=rules.max_scale_up_rate,
+            max_down_rate=rules.max_scale_down_rate,
+            scale_down_window=rules.scale_down_window_seconds,
+        )
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -95,7 +112,7 @@ class Outcome:
     @property
     def days(self) -> float:
         """Simulated days."""
-        return self.step * self.replicas.shape[1] / 86400.0
+        return self.step * int(self.replicas.shape[1]) / 86400.0
 
 
 def simulate(
@@ -248,7 +265,8 @@ class _Run:
             waiting_p95=flow.waits.quantile(0.95, started),
             waiting_p99=flow.waits.quantile(0.99, started),
             gb_hours=seconds * self._profile.replica_bytes / GB / HOUR,
-            busy_share=self._busy / np.maximum(slots, SOME),
+            # What begins in a step counts in it, also where its slot goes before the end.
+            busy_share=np.minimum(1.0, self._busy / np.maximum(slots, SOME)),
         )
 
 

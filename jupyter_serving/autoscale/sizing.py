@@ -147,5 +147,6 @@ def _told(s: Sizing) -> str:
         return f"{there}; {s.advised} saves {memory}, queueing risk {words.percent(s.risk)}."
     if s.advised > s.provisioned:
         now, then = words.percent(s.risk_now), words.percent(s.risk)
-        return f"{there}; {s.advised} costs {words.memory(-s.saved_bytes)} and lowers the queueing risk from {now} to {then}."
+        more = words.memory(-s.saved_bytes)
+        return f"{there}; {s.advised} costs {more}, queueing risk {then} instead of {now}."
     return f"{there}: it fits, queueing risk {words.percent(s.risk)}."

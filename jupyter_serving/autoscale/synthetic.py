@@ -53,7 +53,7 @@ def synthetic(
     weights = _spread(random, endpoints, RATE_SPREAD)
     rates = rate * weights / weights.sum()
     steps = round(seconds / step)
-    times = (np.arange(steps) + 0.5) * step
+    times: Floats = (np.arange(steps, dtype=np.float64) + 0.5) * step
     arrivals = np.empty((endpoints, steps), dtype=np.float32)
     for place in range(endpoints):
         name = kind if kind != "mixed" else tuple(SHAPES)[place % len(SHAPES)]
@@ -82,7 +82,8 @@ def _bursty(random: np.random.Generator, times: Floats, step: float) -> Floats:
     for begin, length, height in zip(begins, lengths, heights, strict=True):
         first = int(begin / step)
         level[first : first + max(1, math.ceil(length / step))] += height
-    return level / level.mean()
+    scaled: Floats = level / level.mean()
+    return scaled
 
 
 SHAPES: dict[str, Callable[[np.random.Generator, Floats, float], Floats]] = {

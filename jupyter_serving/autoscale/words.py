@@ -21,4 +21,6 @@ def memory(size: float) -> str:
 
 def percent(share: float) -> str:
     """A share of one in percent."""
+    if share >= 0.1:
+        return f"{share * 100:.0f} %"
     return f"{share * 100:.2g} %" if share >= 0.0005 else "below 0.1 %"
