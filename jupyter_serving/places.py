@@ -115,6 +115,11 @@ class Places:
         return self.data / "logs"
 
     @property
+    def history(self) -> Path:
+        """Metrics history, one directory per endpoint id."""
+        return self.data / "history"
+
+    @property
     def runtime_copy(self) -> Path:
         """Copies of the runtime package that replicas run, one directory per content hash."""
         return self.data / "runtime"
