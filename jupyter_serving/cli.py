@@ -184,12 +184,23 @@ def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     events.add_argument("name")
     events.add_argument("--limit", type=int, default=50, metavar="N")
+    history = _verb(
+        verbs, "history", "commands.records:history", "show what an endpoint did over time"
+    )
+    add_history_options(history)
     token = _verb(verbs, "token", "commands.endpoints:token", "make a query token for programs")
     token.add_argument("name")
     token.add_argument("--comment", default="", help="what it is for")
     delete = _verb(verbs, "delete", "commands.endpoints:delete", "delete an endpoint")
     delete.add_argument("name")
     delete.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def add_history_options(target: argparse.ArgumentParser) -> None:
+    """Arguments of ``history``, shared with ``%serve history``."""
+    target.add_argument("name")
+    target.add_argument("--minutes", type=float, default=60, metavar="N", help="how long back")
+    target.add_argument("--step", type=int, metavar="SECONDS", help="length of each value")
 
 
 def _query(verbs: Verbs[argparse.ArgumentParser]) -> None:

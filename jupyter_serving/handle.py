@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import cards
+from .history import History
 from .payload import Predictions
 from .waterfall import Starts
 
@@ -90,6 +92,24 @@ class Endpoint:
     def starts(self) -> Starts:
         """Starts of its replicas with the seconds of each phase; a notebook shows them as waterfalls."""
         return Starts(self.client.starts(self.name))
+
+    def history(
+        self,
+        minutes: float = 60,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        step: int | None = None,
+    ) -> History:
+        """What it did over time, by default in the last hour; ``.frame()`` makes a data frame of it.
+
+        Args:
+            minutes: how long before ``end`` (or now); ``start`` and ``end``: epoch seconds instead.
+            step: seconds of each value: from 1 within the last hour, else multiples of 10.
+        """
+        if start is None:
+            start = (time.time() if end is None else end) - 60 * minutes
+        return self.client.history(self.name, start, end, step)
 
     def token(self, comment: str = "") -> str:
         """A new token for programs: ``Authorization: Bearer <token>``. It is shown only here."""

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from .api import DATA_PREFIX
 from .errors import NotFound
 from .handle import served_entities
+from .history import History
 from .transport import Transport
 
 Records = list[dict[str, Any]]
@@ -35,6 +36,24 @@ class Observing:
     def starts(self, name: str) -> Records:
         """Starts of replicas with the seconds of each phase."""
         return list(self._ask("GET", f"{self._path(name)}/starts")["starts"])
+
+    def history(
+        self,
+        name: str,
+        start: float | None = None,
+        end: float | None = None,
+        step: int | None = None,
+    ) -> History:
+        """Figures over time: seconds of the last hour, tens of seconds of the last two weeks.
+
+        Args:
+            name: the endpoint.
+            start: epoch seconds; default: an hour before ``end``. end: default: now.
+            step: seconds of each value; default: so many that there are about 600 values.
+        """
+        wanted = {"start": start, "end": end, "step": step}
+        query = urlencode({what: value for what, value in wanted.items() if value is not None})
+        return History(name, self._ask("GET", f"{self._path(name)}/history?{query}"))
 
     def captures(self, name: str, limit: int = 100) -> Records:
         """The last requests and answers that the endpoint captured, newest last; see ``capture`` of a config.

@@ -1,4 +1,4 @@
-"""Update certificates: what an update did to the traffic, proven from the gateway's figures and kept with the endpoint."""
+"""Update certificates: what an update did to the traffic, from the gateway's figures, kept with the endpoint."""
 
 from __future__ import annotations
 

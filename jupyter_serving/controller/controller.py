@@ -21,6 +21,7 @@ from .answers import Answers
 from .certificates import Certificates
 from .changes import Changes
 from .endpoints import Endpoints
+from .history import History, States
 from .journal import Journal
 from .link import GatewayLink
 from .maintenance import Maintenance
@@ -56,6 +57,7 @@ class Controller:
         self.scaling = Scaling(
             time.time, settings.target_utilisation, settings.scale_down_window_seconds
         )
+        self.history = History(places.history, self._states)
         self.certificates = Certificates()
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
         self.steps = Steps(
@@ -110,6 +112,7 @@ class Controller:
     async def run(self) -> None:
         """Recover, then work until ``end``."""
         self.reconciler.checking.update(self.store.endpoints)
+        await self.history.recover(self.store.endpoints)
         host = await self.backend.capacity()
         self._gpus, self._cpus = host.gpus, host.cpus
         async with asyncio.TaskGroup() as group:
@@ -118,6 +121,7 @@ class Controller:
                 group.create_task(self._watch_exits()),
                 group.create_task(self._tick()),
                 group.create_task(self._recover()),
+                group.create_task(self.history.sweep()),
                 *(group.create_task(self.reconciler.work()) for _ in range(WORKERS)),
             ]
             await self._ended.wait()
@@ -155,6 +159,7 @@ class Controller:
             await self.backend.release()
         await self.backend.close()
         await self._stager.close()
+        await self.history.close()
         self.models.close()
 
     async def _stop_for_good(self, replica: ReplicaRecord) -> None:
@@ -170,6 +175,7 @@ class Controller:
                 if self.scaling.wake(key, message["held"], message["at"]):
                     self._enqueue_key(key)
             case "stats":
+                self._recorded(message)
                 for key, figures in message["entities"].items():
                     if self.scaling.observe(key, figures):
                         self._enqueue_key(key)
@@ -184,6 +190,29 @@ class Controller:
                 log.info(
                     "the gateway cannot reach replica %s: %s", message["replica"], message["reason"]
                 )
+
+    def _recorded(self, message: dict[str, Any]) -> None:
+        """Write the gateway's figures down; it knows endpoints by name where a request reached no served entity."""
+
+        def by_id(told: dict[str, Any]) -> dict[str, Any]:
+            found = {self.store.find(name): value for name, value in told.items()}
+            return {endpoint.id: value for endpoint, value in found.items() if endpoint}
+
+        refused, gaps = by_id(message.get("refused", {})), by_id(message.get("gaps", {}))
+        self.history.observe(message["at"], message["entities"], refused, gaps)
+
+    def _states(self) -> States:
+        """Replicas of every endpoint, over all its configs: ready, starting, wanted."""
+        found = {endpoint: [0, 0, 0] for endpoint in self.store.endpoints}
+        places = {ReplicaPhase.READY: 0, ReplicaPhase.STARTING: 1}
+        for replica in self.store.replicas.values():
+            if replica.phase in places and replica.endpoint in found:
+                found[replica.endpoint][places[replica.phase]] += 1
+        for key, wanted in self.scaling.wanted().items():
+            endpoint = key.partition(":")[0]
+            if endpoint in found:
+                found[endpoint][2] += wanted
+        return {endpoint: (s[0], s[1], s[2]) for endpoint, s in found.items()}
 
     async def _noticed(self, message: dict[str, Any]) -> None:
         """A replica says that it serves worse than before (its batching went off, say)."""
@@ -223,6 +252,7 @@ class Controller:
                 known = start.total_seconds or 0.0
                 phases = start.phases | {"first_byte": round(max(0.0, total - known), 4)}
                 self.answers.cold_starts[record.endpoint] = round(total, 4)
+                self.history.cold_start(record.endpoint)
                 await self.store.put(replace(start, total_seconds=round(total, 4), phases=phases))
 
     async def _watch_exits(self) -> None:
@@ -247,7 +277,9 @@ class Controller:
 
     def _publish(self, endpoint: str) -> None:
         record = self.store.endpoints.get(endpoint)
+        self.history.changed(endpoint)
         if record is None:
+            self.history.forget(endpoint)
             self._forget_unknown()
         elif record.wanted == "DELETED":
             if self.store.find(record.name) is None:

@@ -87,6 +87,7 @@ class History:
         self._open: dict[str, _Open] = {}
         self._last: dict[str, tuple[int, int, int]] = {}
         self._timer: Any = None
+        self._soon = False
         self._written = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
 
@@ -120,13 +121,20 @@ class History:
 
     # -- what happens --------------------------------------------------------------------------------
 
-    def observe(self, at: float, entities: Mapping[str, Any], refused: Mapping[str, Any]) -> None:
+    def observe(
+        self,
+        at: float,
+        entities: Mapping[str, Any],
+        refused: Mapping[str, Any],
+        gaps: Mapping[str, float],
+    ) -> None:
         """Figures of the gateway since its last report.
 
         Args:
             at: epoch seconds.
             entities: by key of a served entity (``<endpoint id>:...``), as ``gateway.meter`` reports them.
             refused: by endpoint id and reason, what reached no served entity.
+            gaps: by endpoint id, the longest time without an answer while a request was there, in seconds.
         """
         rows: dict[str, Row] = {}
         for key, figures in entities.items():
@@ -138,6 +146,7 @@ class History:
             if endpoint in states:
                 # Requests that left for another config since the last report make the sum fall below zero.
                 row.numbers["arrivals"] = max(0, row.numbers["arrivals"])
+                row.numbers["gap_ms"] = round(1000 * gaps.get(endpoint, 0.0))
                 self._take(endpoint, row, states[endpoint])
 
     def cold_start(self, endpoint: str) -> None:
@@ -189,12 +198,16 @@ class History:
 
     def _arm(self) -> None:
         """One timer for all: soon where there are new seconds, else when the first block is over."""
-        if self._timer is not None or not self._open:
+        if not self._open or (self._timer is not None and self._soon):
             return
-        wait = FLUSH_SECONDS
-        if not any(live.seconds for live in self._open.values()):
-            over = min(live.block_end for live in self._open.values()) + GRACE_SECONDS
-            wait = max(FLUSH_SECONDS, over - self._clock())
+        fresh = any(live.seconds for live in self._open.values())
+        over = min(live.block_end for live in self._open.values()) + GRACE_SECONDS
+        wait = FLUSH_SECONDS if fresh else max(FLUSH_SECONDS, over - self._clock())
+        if self._timer is not None:
+            if not fresh:
+                return
+            self._timer.cancel()
+        self._soon = fresh
         later = self._later or asyncio.get_running_loop().call_later
         self._timer = later(wait, self.flush)
 
@@ -206,9 +219,7 @@ class History:
         live = self._open.get(endpoint, _Open())
         # Copied: rows that are added to in the meantime must not change under the reader's hands.
         fresh = merged(live.tens if kind is TENS else live.seconds, kind.step)
-        found = await self._in_thread(
-            partial(self._archive.read, endpoint, kind, start, end)
-        )
+        found = await self._in_thread(partial(self._archive.read, endpoint, kind, start, end))
         rows = [*found.rows, *(row for row in fresh if start <= row.at < end)]
         return Found(merged(sorted(rows, key=lambda row: row.at), kind.step), found.damaged)
 

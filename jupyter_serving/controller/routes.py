@@ -12,6 +12,7 @@ from ..errors import InvalidParameter, NotFound
 from .controller import Controller
 from .rest import Handler
 from .rest_changes import CancelUpdate, Configs, Reload, Rollback
+from .rest_history import History
 
 MAX_BODY = 1024 * 1024
 NAME = r"(?P<name>[^/]+)"
@@ -232,6 +233,7 @@ def application(controller: Controller) -> web.Application:
         (rf"{base}/{NAME}/openapi", OpenApi),
         (rf"{base}/{NAME}/events", Events),
         (rf"{base}/{NAME}/starts", Starts),
+        (rf"{base}/{NAME}/history", History),
         (rf"{base}/{NAME}/tokens", Tokens),
         (rf"{own}/status", Status),
         (rf"{own}/prepare", Prepare),

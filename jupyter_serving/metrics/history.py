@@ -23,8 +23,8 @@ COUNTS = (
     *("arrivals", "finished", "errors", "refused", "failed", "cold_starts"),
     *("busy_ms", "waiting_ms"),
 )
-# The highest of a step.
-PEAKS = ("in_flight", "queued")
+# The highest of a step. ``gap_ms``: longest time without an answer while a request was there.
+PEAKS = ("in_flight", "queued", "gap_ms")
 # As they were at the end of a step.
 STATES = ("ready", "starting", "wanted")
 NUMBERS = (*COUNTS, *PEAKS, *STATES)
@@ -35,14 +35,12 @@ QUANTILES = {
     "latency_p99": ("latency", 0.99),
     "wait_p95": ("waits", 0.95),
 }
-SECONDS = {"busy_seconds": "busy_ms", "waiting_seconds": "waiting_ms"}
-TOLD = (
-    *(name for name in COUNTS if not name.endswith("_ms")),
-    *SECONDS,
-    *PEAKS,
-    *STATES,
-    *QUANTILES,
-)
+SECONDS = {
+    "busy_seconds": "busy_ms",
+    "waiting_seconds": "waiting_ms",
+    "longest_gap": "gap_ms",
+}
+TOLD = (*(name for name in NUMBERS if not name.endswith("_ms")), *SECONDS, *QUANTILES)
 
 # The last character is the version of the columns.
 MAGIC = b"JSH1"

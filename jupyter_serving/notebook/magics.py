@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ..cli import add_options
+from ..cli import add_history_options, add_options
 from ..errors import ServingError
 from . import serving
 from .display import Log, Table
@@ -28,6 +28,7 @@ USAGE = """%serve VERB ...
   %serve status [NAME]                          services and endpoints, or one endpoint
   %serve logs NAME [--build]                    what the model printed, or how its environment was made
   %serve events NAME                            what happened to it
+  %serve history NAME [--minutes N]             what it did over time
   %serve stop NAME, %serve start NAME           stop serving, serve again
   %serve delete NAME                            remove it; the registered model stays
   %serve log MODEL --name NAME [--data DF]      register a model without deploying it
@@ -78,6 +79,8 @@ def _parser(verb: str) -> _Parser:
         case "events":
             parser.add_argument("name")
             parser.add_argument("--limit", type=int, default=50)
+        case "history":
+            add_history_options(parser)
         case "delete":
             parser.add_argument("name")
             parser.add_argument(
@@ -95,6 +98,7 @@ VERBS = (
     "status",
     "logs",
     "events",
+    "history",
     "stop",
     "start",
     "delete",
@@ -102,7 +106,7 @@ VERBS = (
     "doctor",
 )
 POSITIONAL = {"deploy": "model", "log": "model"} | dict.fromkeys(
-    ("query", "status", "logs", "events", "stop", "start", "delete"), "endpoint"
+    ("query", "status", "logs", "events", "history", "stop", "start", "delete"), "endpoint"
 )
 _KINDS = {"--data": "data", "--size": "Small|Medium|Large", "--name": "endpoint"}
 # Options of each verb, and what their values are.
@@ -212,6 +216,9 @@ class ServeMagics(Magics):
         found = serving.default.ask(lambda client: client.events(options.name, options.limit))
         rows = [(moment(event), str(event["type"]), str(event["message"])) for event in found]
         return Table(("Time", "Event", "What happened"), rows, empty="No events yet.")
+
+    def _history(self, options: argparse.Namespace, _: str | None) -> Any:
+        return serving.endpoint(options.name).history(minutes=options.minutes, step=options.step)
 
     def _stop(self, options: argparse.Namespace, _: str | None) -> Any:
         return serving.default.ask(lambda client: client.stop(options.name))
