@@ -195,8 +195,8 @@ class Controller:
         """Write the gateway's figures down; it knows endpoints by name where a request reached no served entity."""
 
         def by_id(told: dict[str, Any]) -> dict[str, Any]:
-            found = {self.store.find(name): value for name, value in told.items()}
-            return {endpoint.id: value for endpoint, value in found.items() if endpoint}
+            found = ((self.store.find(name), value) for name, value in told.items())
+            return {endpoint.id: value for endpoint, value in found if endpoint is not None}
 
         refused, gaps = by_id(message.get("refused", {})), by_id(message.get("gaps", {}))
         self.history.observe(message["at"], message["entities"], refused, gaps)
