@@ -6,6 +6,7 @@ Colours come from the front end's own CSS variables, so cards read well in light
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -34,6 +35,11 @@ WORDS = {"ok": "good", "warn": "warn", "fail": "bad"}
 def phase_words(phase: str) -> str:
     """A phase as a person reads it: ``SCALED_TO_ZERO`` is ``scaled to zero``."""
     return phase.replace("_", " ").lower()
+
+
+def without_elapsed(message: str) -> str:
+    """A message without the seconds at its end, for lines that count themselves."""
+    return re.sub(r" \(\d+ s\)$", "", message)
 
 
 def life(detail: dict[str, Any], delete: str = IN_NOTEBOOK) -> str:

@@ -165,6 +165,17 @@ def add_options(target: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the requests that the gateway keeps for a look, 0 to 1 (default: none)",
     )
+    target.add_argument(
+        "--when-no-room",
+        choices=("refuse", "hold"),
+        help="where old and new do not fit side by side: refuse the update, or let requests wait during the swap",
+    )
+    target.add_argument(
+        "--deadline", type=float, metavar="SECONDS", help="longest time until it is ready"
+    )
+    target.add_argument(
+        "--reload-every", type=float, metavar="SECONDS", help="replace replicas that are so old"
+    )
     target.add_argument("--tracking-uri", metavar="URI", help="MLflow store of the model")
     target.add_argument(
         "--registry-uri", metavar="URI", help="MLflow registry, if it is another one"
@@ -188,6 +199,7 @@ def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
         verbs, "history", "commands.records:history", "show what an endpoint did over time"
     )
     add_history_options(history)
+    _versions(verbs)
     token = _verb(verbs, "token", "commands.endpoints:token", "make a query token for programs")
     token.add_argument("name")
     token.add_argument("--comment", default="", help="what it is for")
@@ -201,6 +213,27 @@ def add_history_options(target: argparse.ArgumentParser) -> None:
     target.add_argument("name")
     target.add_argument("--minutes", type=float, default=60, metavar="N", help="how long back")
     target.add_argument("--step", type=int, metavar="SECONDS", help="length of each value")
+
+
+def _versions(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    cancel = _verb(verbs, "cancel", "commands.versions:cancel", "end the update in progress")
+    cancel.add_argument("name")
+    rollback = _verb(
+        verbs, "rollback", "commands.versions:rollback", "go back to an earlier config version"
+    )
+    rollback.add_argument("name")
+    rollback.add_argument(
+        "config_version", nargs="?", type=int, help="default: the last one that worked before"
+    )
+    reload = _verb(
+        verbs, "reload", "commands.versions:reload", "replace every replica by a fresh one"
+    )
+    reload.add_argument("name")
+    for verb in (rollback, reload):
+        verb.add_argument("--wait", action="store_true", help="return when it is done, or failed")
+        verb.add_argument("--timeout", type=float, metavar="SECONDS", help="longest wait")
+    configs = _verb(verbs, "configs", "commands.versions:configs", "list the config versions")
+    configs.add_argument("name")
 
 
 def _query(verbs: Verbs[argparse.ArgumentParser]) -> None:

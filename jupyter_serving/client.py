@@ -81,6 +81,8 @@ class Client(Observing):
         entity: dict[str, Any],
         *,
         capture: dict[str, Any] | None = None,
+        update: dict[str, Any] | None = None,
+        reload_every_seconds: float | None = None,
         **fields: Any,
     ) -> Endpoint:
         """Create the endpoint, or give it a new config with this one served entity.
@@ -89,11 +91,13 @@ class Client(Observing):
             name: the endpoint.
             entity: fields of a served entity as in the API.
             capture: ``sample``, ``max_requests``, ``max_bytes`` of the ring of recent requests; None keeps none.
+            update: ``when_no_room`` (``refuse``, ``hold``), ``deadline_seconds``: how the new config comes to serve.
+            reload_every_seconds: replicas are replaced by fresh ones when they are so old; None: never.
             fields: ``tags``, ``description``, ... where it is created.
         """
         config: dict[str, Any] = {"served_entities": [{"kernel_python": sys.executable, **entity}]}
-        if capture is not None:
-            config["capture"] = capture
+        more = {"capture": capture, "update": update, "reload_every_seconds": reload_every_seconds}
+        config |= {key: value for key, value in more.items() if value is not None}
         try:
             return self.update(name, config)
         except NotFound as missing:
@@ -132,6 +136,31 @@ class Client(Observing):
         """Serve again after ``stop``."""
         return self._endpoint(self._ask("POST", f"{self._path(name)}/config:start", {}))
 
+    def cancel(self, name: str) -> Endpoint:
+        """End the update that is in progress; the config that serves goes on.
+
+        Raises:
+            BadRequest: there is none.
+        """
+        return self._endpoint(self._ask("POST", f"{self._path(name)}/config:cancel", {}))
+
+    def rollback(self, name: str, version: int | None = None) -> Endpoint:
+        """Make a new config version with the content of an earlier one (``configs`` lists them).
+
+        Args:
+            name: the endpoint.
+            version: default: the last one before the active one that worked.
+
+        Raises:
+            NotFound: no such version is kept. BadRequest: it serves already. Conflict: an update is in progress.
+        """
+        body = {} if version is None else {"config_version": version}
+        return self._endpoint(self._ask("POST", f"{self._path(name)}/config:rollback", body))
+
+    def reload(self, name: str) -> Endpoint:
+        """Replace every replica by a fresh one of the same config, one at a time; the old one serves until then."""
+        return self._endpoint(self._ask("POST", f"{self._path(name)}/config:reload", {}))
+
     def delete(self, name: str) -> None:
         """Remove an endpoint with its tokens, events and logs."""
         self._ask("DELETE", self._path(name))
@@ -139,10 +168,10 @@ class Client(Observing):
     def wait(
         self, name: str, timeout: float | None = None, progress: Progress | None = None
     ) -> Endpoint:
-        """Wait until no update of the endpoint is in progress. Interrupting it leaves the deployment alone.
+        """Wait until no update or reload of the endpoint is in progress. Interrupting it leaves the deployment alone.
 
         Raises:
-            StartFailed: the update failed; the message tells why.
+            StartFailed: the update failed, or was canceled; the message tells why.
             DeadlineExceeded: it still is in progress after ``timeout`` seconds.
         """
         begun, pause = self._clock(), 0.05
@@ -151,9 +180,10 @@ class Client(Observing):
             if progress:
                 progress(endpoint.phase, endpoint.message, elapsed)
             update = endpoint.detail["state"]["config_update"]
-            if update == "NOT_UPDATING":
+            reloads = (endpoint.live.get("replicas") or {}).get("stale", 0)
+            if update == "NOT_UPDATING" and not reloads:
                 return endpoint
-            if update != "IN_PROGRESS":
+            if update in ("UPDATE_FAILED", "UPDATE_CANCELED") and not reloads:
                 raise _failed(endpoint)
             if timeout is not None and elapsed >= timeout:
                 raise DeadlineExceeded(
@@ -318,6 +348,8 @@ def _data_path(name: str, served_entity: str | None) -> str:
 def _failed(endpoint: Endpoint) -> StartFailed:
     why = failure(endpoint.detail) or "no reason was told"
     serves = endpoint.detail["state"]["ready"] == "READY"
+    if endpoint.detail["state"]["config_update"] == "UPDATE_CANCELED":
+        return StartFailed(f"The deployment of {endpoint.name!r} was canceled: {why}")
     return StartFailed(
         f"The deployment of {endpoint.name!r} failed: {why}",
         hint=(

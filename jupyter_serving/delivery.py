@@ -23,7 +23,8 @@ class Options:
     ``size`` (``Small``, ``Medium``, ``Large``) excludes the two bounds of provisioned concurrency (slots);
     ``idle_seconds`` is the time without requests after which it scales to zero; ``batching`` is ``auto``, ``on`` (the
     model answers row by row) or ``off``, ``max_batch_size`` the most requests of one group; ``capture`` is the share
-    of the requests that the gateway keeps for a look (0 to 1).
+    of the requests that the gateway keeps for a look (0 to 1); ``when_no_room`` is ``refuse`` or ``hold``,
+    ``deadline_seconds`` the longest time until it is ready; replicas older than ``reload_every_seconds`` are replaced.
     """
 
     size: str | None = None
@@ -36,11 +37,24 @@ class Options:
     batching: str | None = None
     max_batch_size: int | None = None
     capture: float | None = None
+    when_no_room: str | None = None
+    deadline_seconds: float | None = None
+    reload_every_seconds: float | None = None
 
     @property
     def ring(self) -> dict[str, Any] | None:
         """``capture`` of a config; None where nothing is captured."""
         return None if self.capture is None else {"sample": self.capture}
+
+    def config(self) -> dict[str, Any]:
+        """Fields of a config beside its entities, as ``Client.deploy`` takes them."""
+        given = {"when_no_room": self.when_no_room, "deadline_seconds": self.deadline_seconds}
+        update = {name: value for name, value in given.items() if value is not None}
+        return {
+            "capture": self.ring,
+            "update": update or None,
+            "reload_every_seconds": self.reload_every_seconds,
+        }
 
     def fields(self) -> dict[str, Any]:
         """Fields of a served entity."""
@@ -88,7 +102,7 @@ def deliver(
     stores = _stores(reference, registry, base)
     try:
         entity = travel.entity_of(reference, stores) | options.fields()
-        return client.deploy(name, entity, capture=options.ring)
+        return client.deploy(name, entity, **options.config())
     except (RegistryUnreachable, NotFound) as refused:
         # A path or file that the controller does not see may exist here.
         if isinstance(refused, NotFound) and reference.kind is not Kind.PATH:
@@ -126,4 +140,4 @@ def _upload(
             raise error from refused
         progress(f"uploading {parcel.archive.stat().st_size / 1e6:.1f} MB")
         client.upload(parcel.digest, parcel.chunks())
-    return client.deploy(name, parcel.entity | options.fields(), capture=options.ring)
+    return client.deploy(name, parcel.entity | options.fields(), **options.config())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import cards
+from .configs import Configs
 from .history import History
 from .payload import Predictions
 from .waterfall import Starts
@@ -124,6 +125,25 @@ class Endpoint:
         """Serve again after ``stop()``."""
         self.detail = self.client.start(self.name).detail
         return self
+
+    def cancel(self) -> Endpoint:
+        """End the update that is in progress; what serves goes on."""
+        self.detail = self.client.cancel(self.name).detail
+        return self
+
+    def rollback(self, version: int | None = None) -> Endpoint:
+        """Go back to an earlier config version: see ``Client.rollback``; ``wait()`` waits for it."""
+        self.detail = self.client.rollback(self.name, version).detail
+        return self
+
+    def reload(self) -> Endpoint:
+        """Replace every replica by a fresh one of the same config; ``wait()`` waits for it."""
+        self.detail = self.client.reload(self.name).detail
+        return self
+
+    def configs(self) -> Configs:
+        """Its config versions, oldest first; a notebook shows them as a table."""
+        return Configs(self.client.configs(self.name))
 
     def delete(self) -> None:
         """Remove it, with its tokens, events and logs."""

@@ -1,4 +1,4 @@
-"""What an endpoint did, as the client asks for it: logs, events, starts, captures."""
+"""What an endpoint did, as the client asks for it: logs, events, starts, versions, captures."""
 
 from __future__ import annotations
 
@@ -54,6 +54,10 @@ class Observing:
         wanted = {"start": start, "end": end, "step": step}
         query = urlencode({what: value for what, value in wanted.items() if value is not None})
         return History(name, self._ask("GET", f"{self._path(name)}/history?{query}"))
+
+    def configs(self, name: str) -> Records:
+        """Config versions of an endpoint (the last 50), oldest first."""
+        return list(self._ask("GET", f"{self._path(name)}/configs")["configs"])
 
     def captures(self, name: str, limit: int = 100) -> Records:
         """The last requests and answers that the endpoint captured, newest last; see ``capture`` of a config.

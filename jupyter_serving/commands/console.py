@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..cards import phase_words
+from ..cards import phase_words, without_elapsed
 from ..client import Client
 from ..connect import local
 from ..places import DATA_DIR_VARIABLE
@@ -39,7 +39,7 @@ class Progress:
     def phase(self, phase: str, message: str, _: float) -> None:
         """Tell an endpoint's phase, as ``Client.wait`` does; the time shown is since the start of everything."""
         words = phase_words(phase) if phase else "waiting"
-        self._show(f"{words}: {message}" if message else words)
+        self._show(f"{words}: {without_elapsed(message)}" if message else words)
 
     def _show(self, text: str) -> None:
         elapsed = self._clock() - self._begun

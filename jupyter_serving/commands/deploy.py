@@ -72,6 +72,9 @@ def serving_options(options: argparse.Namespace) -> Options:
         batching=options.batching,
         max_batch_size=options.max_batch_size,
         capture=options.capture,
+        when_no_room=options.when_no_room,
+        deadline_seconds=options.deadline,
+        reload_every_seconds=options.reload_every,
         environment_vars=variables,
     )
 

@@ -262,8 +262,9 @@ def _reloaded(view: View) -> Iterator[Step]:
     """End a reload that was asked for when nothing is stale any more, and any one for which there is no room."""
     stale = {r.key for r in view.replicas if r.id in view.stale}
     crowded = next((view.crowded[key] for key in sorted(stale) if key in view.crowded), "")
-    surging = any(r.phase is ReplicaPhase.STARTING and r.reason == "reload" for r in view.replicas)
-    if crowded and not surging:
+    # A surge that is up already has its room, and one that was replaced still gives its own back.
+    moving = any(r.key in stale and r.phase is not ReplicaPhase.READY for r in view.replicas)
+    if crowded and not moving:
         yield EndReload(crowded)
     elif view.endpoint.reload_asked and not stale:
         yield EndReload()

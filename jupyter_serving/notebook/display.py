@@ -111,7 +111,7 @@ class LiveLine:
     def phase(self, phase: str, message: str, _: float) -> None:
         """Tell an endpoint's phase, as ``Client.wait`` does; the time shown is since the start of everything."""
         words = cards.phase_words(phase) if phase else "waiting"
-        self._show(f"{words}: {message}" if message else words)
+        self._show(f"{words}: {cards.without_elapsed(message)}" if message else words)
 
     def _show(self, text: str) -> None:
         elapsed = self._clock() - self._begun

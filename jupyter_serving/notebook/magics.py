@@ -29,6 +29,10 @@ USAGE = """%serve VERB ...
   %serve logs NAME [--build]                    what the model printed, or how its environment was made
   %serve events NAME                            what happened to it
   %serve history NAME [--minutes N]             what it did over time
+  %serve configs NAME                           its config versions
+  %serve rollback NAME [VERSION]                go back to an earlier one
+  %serve cancel NAME                            end the update in progress
+  %serve reload NAME                            replace every replica by a fresh one
   %serve stop NAME, %serve start NAME           stop serving, serve again
   %serve delete NAME                            remove it; the registered model stays
   %serve log MODEL --name NAME [--data DF]      register a model without deploying it
@@ -86,7 +90,13 @@ def _parser(verb: str) -> _Parser:
             parser.add_argument(
                 "--yes", action="store_true", help="accepted for symmetry with the command line"
             )
-        case "start" | "stop":
+        case "rollback" | "reload":
+            parser.add_argument("name")
+            if verb == "rollback":
+                parser.add_argument("config_version", nargs="?", type=int)
+            parser.add_argument("--no-wait", action="store_true", help="return at once")
+            parser.add_argument("--timeout", type=float, metavar="SECONDS", help="longest wait")
+        case "start" | "stop" | "cancel" | "configs":
             parser.add_argument("name")
     return parser
 
@@ -99,6 +109,10 @@ VERBS = (
     "logs",
     "events",
     "history",
+    "configs",
+    "rollback",
+    "cancel",
+    "reload",
     "stop",
     "start",
     "delete",
@@ -106,7 +120,7 @@ VERBS = (
     "doctor",
 )
 POSITIONAL = {"deploy": "model", "log": "model"} | dict.fromkeys(
-    ("query", "status", "logs", "events", "history", "stop", "start", "delete"), "endpoint"
+    (v for v in VERBS if v not in ("deploy", "log", "list", "doctor")), "endpoint"
 )
 _KINDS = {"--data": "data", "--size": "Small|Medium|Large", "--name": "endpoint"}
 # Options of each verb, and what their values are.
@@ -219,6 +233,22 @@ class ServeMagics(Magics):
 
     def _history(self, options: argparse.Namespace, _: str | None) -> Any:
         return serving.endpoint(options.name).history(minutes=options.minutes, step=options.step)
+
+    def _configs(self, options: argparse.Namespace, _: str | None) -> Any:
+        return serving.endpoint(options.name).configs()
+
+    def _cancel(self, options: argparse.Namespace, _: str | None) -> Any:
+        return serving.default.ask(lambda client: client.cancel(options.name))
+
+    def _rollback(self, options: argparse.Namespace, _: str | None) -> Any:
+        endpoint = serving.default.ask(
+            lambda client: client.rollback(options.name, options.config_version)
+        )
+        return serving.waited(endpoint, options.timeout, wait=not options.no_wait)
+
+    def _reload(self, options: argparse.Namespace, _: str | None) -> Any:
+        endpoint = serving.default.ask(lambda client: client.reload(options.name))
+        return serving.waited(endpoint, options.timeout, wait=not options.no_wait)
 
     def _stop(self, options: argparse.Namespace, _: str | None) -> Any:
         return serving.default.ask(lambda client: client.stop(options.name))

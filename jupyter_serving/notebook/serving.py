@@ -80,6 +80,9 @@ def deploy(
     batching: str | None = None,
     max_batch_size: int | None = None,
     capture: float | None = None,
+    when_no_room: str | None = None,
+    deadline: float | None = None,
+    reload_every: float | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
 ) -> Endpoint:
@@ -100,6 +103,10 @@ def deploy(
         batching: ``auto`` (the default: only models known to answer row by row), ``on`` (this one does) or ``off``.
         max_batch_size: most requests that are predicted together.
         capture: share of the requests that the gateway keeps for a look, 0 to 1; default: none.
+        when_no_room: where old and new do not fit side by side: ``refuse`` the update (the default), or ``hold``
+            requests while the old one makes room.
+        deadline: longest time in seconds until it is ready; then the deployment fails.
+        reload_every: replicas that are so many seconds old are replaced by fresh ones; default: never.
         tracking_uri, registry_uri: MLflow store and registry of the model; default: the configured ones.
 
     Raises:
@@ -116,6 +123,9 @@ def deploy(
         batching=batching,
         max_batch_size=max_batch_size,
         capture=capture,
+        when_no_room=when_no_room,
+        deadline_seconds=deadline,
+        reload_every_seconds=reload_every,
     )
     stores = None
     if tracking_uri or registry_uri:
@@ -192,6 +202,17 @@ def _wait(endpoint: Endpoint, timeout: float | None, line: LiveLine) -> Endpoint
             f"Stopped waiting; the deployment of {endpoint.name} goes on. See: %serve status {endpoint.name}"
         )
         raise
+
+
+def waited(endpoint: Endpoint, timeout: float | None, *, wait: bool = True) -> Endpoint:
+    """The endpoint when what it is doing is done, or has failed; at once without ``wait``."""
+    if not wait:
+        return endpoint
+    line = LiveLine()
+    try:
+        return _wait(endpoint, timeout, line)
+    finally:
+        line.done()
 
 
 def endpoint(name: str) -> Endpoint:
