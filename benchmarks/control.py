@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import rollouts, subjects, wakes
+from . import rollouts, simulation, subjects, wakes
 from .load.generator import Generator
 from .report import Bar, publish
 
@@ -45,6 +45,14 @@ def _rollouts(quick: bool) -> Told:
     return found.bars(), found.to_json()
 
 
+def _simulation(quick: bool) -> Told:
+    sizes = simulation.QUICK_SIZES if quick else simulation.SIZES
+    seconds = simulation.QUICK_SECONDS if quick else simulation.DAY
+    found = [simulation.measure(size, seconds) for size in sizes]
+    _say(simulation.page(found))
+    return simulation.bars(found), simulation.details(found)
+
+
 def _module(name: str) -> Callable[[bool], Told]:
     """A benchmark of its own that takes part: its ``run(quick)`` gives bars."""
 
@@ -54,7 +62,11 @@ def _module(name: str) -> Callable[[bool], Told]:
     return run
 
 
-PARTS: Mapping[str, Callable[[bool], Told]] = {"wakes": _wakes, "rollouts": _rollouts}
+PARTS: Mapping[str, Callable[[bool], Told]] = {
+    "wakes": _wakes,
+    "rollouts": _rollouts,
+    "simulation": _simulation,
+}
 
 
 def options(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import control, wakes
+from benchmarks import control, simulation, wakes
 from benchmarks.rollouts import Rollout, Rollouts
 from benchmarks.wakes import MLFLOW, NOTHING, RESIDENT, Series
 
@@ -50,3 +50,14 @@ def test_parts_are_chosen_by_name() -> None:
     assert control.options(["--parts", "rollouts"]).parts == ["rollouts"]
     with pytest.raises(SystemExit, match="unknown: 'nothing'"):
         control.options(["--parts", "nothing"])
+
+
+def test_the_simulator_is_timed_by_size_with_its_cost_per_endpoint() -> None:
+    found = [simulation.measure(size, 600.0) for size in (2, 4)]
+    (bar,) = simulation.bars(found)
+    assert bar.name == "simulated day of 4 endpoints, 4,000 requests/s"
+    assert bar.value == found[-1].total > 0
+    assert found[1].requests > found[0].requests > 0
+    each = simulation.details(found)["4"]["ms_per_endpoint"]
+    assert each == pytest.approx(found[1].total / 4 * 1000, abs=0.001)
+    assert len(simulation.page(found).splitlines()) == 4
