@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 # The whole run takes half an hour and installs the other servers.
-OPTIONS = {"serving": ["--quick"], "control": ["--quick"]}
+OPTIONS = {
+    "serving": ["--quick"],
+    "control": ["--quick"],
+    "fleet": ["--endpoints", "2,4", "--quiet", "1"],
+}
 ROOT = Path(__file__).parent.parent
 NAMES = [
     path.stem

@@ -77,18 +77,7 @@ class OurPeer:
 
     def pids(self) -> Mapping[int, str]:
         """Controller, gateway, and zygote with its replicas: what names the data directory, with all descendants."""
-        known = accounting.parents()
-        found: dict[int, str] = {}
-        for pid in known:
-            command = _names(pid, str(self._data))
-            if command is None or pid == os.getpid():
-                continue
-            part = next((part for mark, part in MARKS.items() if mark in command), REPLICA)
-            found[pid] = part
-        for pid in list(found):
-            if found[pid] == REPLICA:
-                found |= {p: found.get(p, REPLICA) for p in accounting.family(pid, known)}
-        return found
+        return processes(str(self._data))
 
     def stop(self) -> None:
         """Shut the services down; what stays is killed."""
@@ -107,6 +96,21 @@ class OurPeer:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+
+def processes(data: str) -> dict[int, str]:
+    """All processes of a data directory by what they are part of: what names it, with all descendants."""
+    known = accounting.parents()
+    found: dict[int, str] = {}
+    for pid in known:
+        command = _names(pid, data)
+        if command is None or pid == os.getpid():
+            continue
+        found[pid] = next((part for mark, part in MARKS.items() if mark in command), REPLICA)
+    for pid in list(found):
+        if found[pid] == REPLICA:
+            found |= {p: found.get(p, REPLICA) for p in accounting.family(pid, known)}
+    return found
 
 
 def _names(pid: int, mark: str) -> str | None:

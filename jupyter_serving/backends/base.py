@@ -181,6 +181,10 @@ class Backend(Protocol):
         """What is kept ready for later starts, and what it costs."""
         ...
 
+    async def shrink(self, bytes_: int) -> None:
+        """Free so much of what is kept ready for later starts, as far as it is not in use: memory is short."""
+        ...
+
     async def release(self) -> None:
         """Free what is kept ready for later starts (zygotes, standbys): when everything was stopped for good."""
         ...

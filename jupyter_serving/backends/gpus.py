@@ -9,12 +9,15 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 LIBRARY = "libnvidia-ml.so.1"
 QUERY = ("nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits")
+REMEMBERED = 15.0
 _MIB = 1024 * 1024
 _PATIENCE = 5.0
 _DONE = 0
@@ -44,6 +47,20 @@ def found(devices: Path = Path("/dev")) -> tuple[Gpu, ...]:
     if not files:
         return ()
     return _of_library() or _of_command() or tuple(Gpu() for _ in files)
+
+
+class Devices:
+    """The same, asked at most every ``REMEMBERED`` seconds: it may take longer than all else that is sampled."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at, self._found = -REMEMBERED, tuple[Gpu, ...]()
+
+    def known(self) -> tuple[Gpu, ...]:
+        """Devices as they were a moment ago."""
+        if self._clock() - self._at >= REMEMBERED:
+            self._at, self._found = self._clock(), found()
+        return self._found
 
 
 def parsed(text: str) -> tuple[Gpu, ...]:

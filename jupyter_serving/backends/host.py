@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import gpus, pressure
+from . import pressure
 from .base import HostCapacity
+from .gpus import Gpu
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def capacity(
-    proc: Path = Path("/proc"), cgroups: Path = _CGROUPS, data: Path | None = None
+    proc: Path = Path("/proc"),
+    cgroups: Path = _CGROUPS,
+    data: Path | None = None,
+    devices: Sequence[Gpu] = (),
 ) -> HostCapacity:
     """What we may use in all and now (bytes), within the limits of control groups, and how contended it is.
 
@@ -23,6 +27,7 @@ def capacity(
         proc: where /proc is.
         cgroups: where control groups are mounted.
         data: the directory whose disk counts.
+        devices: its GPUs, as ``gpus.found`` tells.
     """
     total, available = _memory(proc)
     cpus = float(_affinity())
@@ -34,7 +39,6 @@ def capacity(
             total = limit
         if limit is not None:
             available = min(available, max(0, limit - _memory_used(group)))
-    devices = gpus.found()
     return HostCapacity(
         cpus,
         total,

@@ -18,6 +18,7 @@ from ..processes import Identity
 from ..settings import Settings
 from . import exits, host, readiness, residents, tail, usage
 from .base import Exit, Handle, HostCapacity, Observed, ReplicaSpec, Spare, Started
+from .gpus import Devices
 from .launch import Launcher, order_file
 from .readiness import Readiness
 from .remains import Remains, identity_of
@@ -38,6 +39,7 @@ class ProcessBackend:
 
     def __init__(self, places: Places, settings: Settings) -> None:
         self._settings, self._places = settings, places
+        self._devices = Devices()
         self._zygotes = Zygotes(
             places, settings.start_deadline_seconds, settings.zygote_idle_seconds, self._budget
         )
@@ -49,7 +51,10 @@ class ProcessBackend:
 
     async def capacity(self) -> HostCapacity:
         """CPUs, memory, GPUs and disk of this machine, within the limits of our control group."""
-        return await asyncio.to_thread(host.capacity, data=self._places.data)
+        return await asyncio.to_thread(self._capacity)
+
+    def _capacity(self) -> HostCapacity:
+        return host.capacity(data=self._places.data, devices=self._devices.known())
 
     def address(self, handle: Handle) -> str:
         """``unix:/path`` of the replica's socket."""
@@ -130,6 +135,11 @@ class ProcessBackend:
     async def spare(self) -> list[Spare]:
         """The zygotes that we are connected to."""
         return await self._zygotes.spare()
+
+    async def shrink(self, bytes_: int) -> None:
+        """End zygotes that hold so many bytes, if there are any at rest; the least recently used first."""
+        held = sum(spare.memory_bytes for spare in await self._zygotes.spare())
+        await self._zygotes.shrink(max(0, held - bytes_))
 
     async def release(self) -> None:
         """End all zygotes, to free their memory: when everything was stopped for good."""

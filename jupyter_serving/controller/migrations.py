@@ -34,7 +34,11 @@ DECISIONS_AND_CERTIFICATES: Migration = (
     "CREATE TABLE certificates (endpoint TEXT NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL,"
     " PRIMARY KEY (endpoint, version))",
 )
-MIGRATIONS: Sequence[Migration] = (FIRST, DECISIONS_AND_CERTIFICATES)
+MEASURES: Migration = (
+    "CREATE TABLE measures (model TEXT NOT NULL, slots INTEGER NOT NULL, body BLOB NOT NULL,"
+    " PRIMARY KEY (model, slots))",
+)
+MIGRATIONS: Sequence[Migration] = (FIRST, DECISIONS_AND_CERTIFICATES, MEASURES)
 
 
 def schema_of(db: sqlite3.Connection) -> int:

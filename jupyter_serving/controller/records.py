@@ -205,6 +205,15 @@ class CertificateRecord(Record, kw_only=True, frozen=True):
     body: dict[str, Any]
 
 
+class MeasureRecord(Record, kw_only=True, frozen=True):
+    """Most bytes that a replica of a model (by digest) with so many slots was seen to hold."""
+
+    model: str
+    slots: int
+    memory_bytes: int
+    measured: int
+
+
 class TokenRecord(Record, kw_only=True, frozen=True):
     """A query token of an endpoint: only its SHA-256 is kept."""
 

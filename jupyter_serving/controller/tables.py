@@ -14,6 +14,7 @@ from .records import (
     DecisionRecord,
     EndpointRecord,
     EventRecord,
+    MeasureRecord,
     Record,
     ReplicaRecord,
     StartRecord,
@@ -99,4 +100,6 @@ TABLES: Mapping[type[Record], Table] = {
     EventRecord: Table("events", (), kept=1000),
     DecisionRecord: Table("decisions", (), kept=500),
     CertificateRecord: Table("certificates", ("endpoint", "version"), kept=100),
+    # Of a model, not of an endpoint: the next one that serves it knows what it takes.
+    MeasureRecord: Table("measures", ("model", "slots"), owner="model"),
 }

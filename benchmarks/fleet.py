@@ -1,0 +1,206 @@
+"""What endpoints cost that are scaled to zero: ``python -m benchmarks.fleet --endpoints 10,100,1000 [--json]``.
+
+All are made through the public API from one model, proven by one replica each and left idle until nothing of them
+runs. Then memory by process, CPU of a quiet minute and the latency of the list are measured at each size of the fleet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_serving import connect
+from jupyter_serving.client import Client
+
+from . import accounting, subjects
+from .accounting import MIB, Reading, Use
+from .peers.ours import processes
+from .report import Bar, publish
+from .tables import number, table
+
+SIZES = (10, 100, 1000)
+MEMORY_BOUND_MIB = 400.0
+CPU_BOUND_PERCENT = 5.0
+LIST_BOUND_MS = 50.0
+QUIET_SECONDS = 60.0
+# Starts at a time: as many as two cores keep busy.
+AT_ONCE = 4
+IDLE_SECONDS = 1.0
+READY_SECONDS = 300.0
+LISTS = 40
+MODEL = "lr"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """One size: seconds to make each further endpoint, MiB by process, CPU of one core and list latency at rest."""
+
+    endpoints: int
+    seconds_each: float
+    memory: dict[str, float]
+    cpu_percent: float
+    list_p50_ms: float
+    list_p95_ms: float
+    list_bytes: int
+
+    @property
+    def total(self) -> float:
+        """MiB of all our processes."""
+        return sum(self.memory.values())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and report."""
+    options = _options(argv)
+    found = measure(options.endpoints, options.quiet, lambda text: print(text, file=sys.stderr))
+    if not options.json:
+        print(text(found))
+    return publish(bars(found), options.json, {"fleet": [asdict(fleet) for fleet in found]})
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Cost of endpoints that are scaled to zero.")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--endpoints", type=_sizes, default=SIZES, help="sizes of the fleet: 10,100,1000"
+    )
+    parser.add_argument("--quiet", type=float, default=QUIET_SECONDS, help="seconds to watch CPU")
+    return parser.parse_args(argv)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(part) for part in text.split(",")))
+
+
+def measure(
+    sizes: Sequence[int], quiet: float, progress: Callable[[str], None] = lambda _: None
+) -> list[Fleet]:
+    """Grow one fleet to each size in turn and weigh it at rest."""
+    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+        (subject,) = subjects.make([MODEL], Path(folder) / "models")
+        data = Path(folder) / "data"
+        client = Client(server=connect.local(data))
+        try:
+            found: list[Fleet] = []
+            made = 0
+            for size in sizes:
+                progress(f"{size} endpoints")
+                each = _grow(client, str(subject.directory), made, size)
+                made = size
+                found.append(_weigh(client, data, size, each, quiet))
+                progress(f"  {found[-1]}")
+            return found
+        finally:
+            client.shutdown()
+            client.close()
+
+
+def _grow(client: Client, model: str, made: int, size: int) -> float:
+    """Make endpoints up to ``size``, each proven; returns the seconds for each once all are at zero."""
+    begun = time.monotonic()
+
+    def one(index: int) -> None:
+        name = f"fleet-{index:04}"
+        client.create(name, {"served_entities": [entity(model)]})
+        client.wait(name, READY_SECONDS)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, range(made, size)))
+    seconds = time.monotonic() - begun
+    limit = time.monotonic() + READY_SECONDS
+    while client.status()["replicas"]:
+        if time.monotonic() > limit:
+            raise SystemExit(f"replicas still run {READY_SECONDS:g} s after the last deploy")
+        time.sleep(0.5)
+    return seconds / max(1, size - made)
+
+
+def entity(model: str) -> dict[str, Any]:
+    """The one served entity of each endpoint."""
+    return {
+        "model_uri": model,
+        "name": "model",
+        "kernel_python": sys.executable,
+        "min_provisioned_concurrency": 0,
+        "max_provisioned_concurrency": 1,
+        "scale_to_zero_enabled": True,
+        "scale_to_zero_seconds": IDLE_SECONDS,
+    }
+
+
+def _weigh(client: Client, data: Path, size: int, each: float, quiet: float) -> Fleet:
+    lists = [_list(client) for _ in range(LISTS)]
+    before = Reading.now(processes(str(data)), ())
+    time.sleep(quiet)
+    after = Reading.now(processes(str(data)), ())
+    milliseconds = [seconds * 1000 for seconds, _ in lists]
+    return Fleet(
+        endpoints=size,
+        seconds_each=round(each, 3),
+        memory=memory(data),
+        cpu_percent=round(100 * Use.between(before, after).cpu / (after.at - before.at), 2),
+        list_p50_ms=round(statistics.median(milliseconds), 2),
+        list_p95_ms=round(statistics.quantiles(milliseconds, n=20)[-1], 2),
+        list_bytes=lists[-1][1],
+    )
+
+
+def _list(client: Client) -> tuple[float, int]:
+    """Seconds and bytes of one answer on the controller's socket."""
+    control = client.server.control()
+    begun = time.perf_counter()
+    answer = control.request("GET", "/api/2.0/serving-endpoints")
+    return time.perf_counter() - begun, len(answer.body)
+
+
+def memory(data: Path) -> dict[str, float]:
+    """Proportional MiB by kind of process."""
+    found: dict[str, float] = {}
+    for pid, part in processes(str(data)).items():
+        found[part] = round(found.get(part, 0.0) + accounting.pss(pid) / MIB, 1)
+    return found
+
+
+def bars(found: Sequence[Fleet]) -> list[Bar]:
+    """The issue's bounds, at the largest size."""
+    last = found[-1]
+    what = f"{last.endpoints} endpoints at zero"
+    return [
+        Bar(
+            f"{what}: memory of all processes (PSS)", round(last.total, 1), MEMORY_BOUND_MIB, "MiB"
+        ),
+        Bar(f"{what}: CPU of one core", last.cpu_percent, CPU_BOUND_PERCENT, "%"),
+        Bar(f"{what}: list answer p95", last.list_p95_ms, LIST_BOUND_MS, "ms"),
+    ]
+
+
+def text(found: Sequence[Fleet]) -> str:
+    """One line for each size, and the price of one endpoint more between two of them."""
+    parts = sorted({part for fleet in found for part in fleet.memory})
+    head = ["endpoints", *[f"{part} MiB" for part in parts], "all MiB", "KiB each", "CPU %"]
+    head += ["list p50 ms", "list p95 ms", "list kB", "deploy s each"]
+    lines, before = [], None
+    for fleet in found:
+        more = (
+            number((fleet.total - before.total) * 1024 / (fleet.endpoints - before.endpoints))
+            if before
+            else "-"
+        )
+        line = [str(fleet.endpoints), *[number(fleet.memory.get(part, 0.0)) for part in parts]]
+        line += [number(fleet.total), more, number(fleet.cpu_percent)]
+        line += [number(fleet.list_p50_ms), number(fleet.list_p95_ms)]
+        lines.append([*line, number(fleet.list_bytes / 1000), number(fleet.seconds_each)])
+        before = fleet
+    return table(head, lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
