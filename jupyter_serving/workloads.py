@@ -102,6 +102,11 @@ def capacity(
     return Capacity(0 if scale_to_zero else low, high, slots)
 
 
+def size(bytes_: float) -> str:
+    """Bytes as a person reads them: ``312 MB``, ``4.5 GB``."""
+    return f"{bytes_ / 1e6:.0f} MB" if bytes_ < GB else f"{bytes_ / GB:.1f} GB"
+
+
 def workload_type(name: str | None) -> WorkloadType:
     """Look up a workload type by its Databricks name; None means ``CPU``.
 

@@ -12,6 +12,7 @@ from ..client import Client
 from ..connect import answers
 from ..errors import ControllerDown, ServingError
 from ..places import Places
+from ..workloads import size
 from . import console
 from .endpoints import HEADERS, row
 
@@ -101,9 +102,34 @@ def _services(facts: dict[str, object]) -> str:
         f"data        {facts.get('data_dir')}",
         f"endpoints   {facts.get('endpoints', 0)}",
     ]
+    lines += _host(facts.get("host")) + _zygotes(facts.get("zygotes"))
     problems = facts.get("problems")
     lines += [f"problem     {text}" for text in problems] if isinstance(problems, list) else []
     return "\n".join(lines)
+
+
+def _host(host: object) -> list[str]:
+    """What the machine has, and how contended it is."""
+    if not isinstance(host, dict):
+        return []
+    reserved, budget = size(host["reserved_bytes"]), size(host["memory_budget_bytes"])
+    pressure = f"CPU {host['cpu_pressure']:.0%}, memory {host['memory_pressure']:.0%}"
+    lines = [
+        f"memory      {reserved} reserved by replicas of {budget}, {size(host['memory_available'])} available",
+        f"waiting     {pressure} of the last 10 s",
+        f"disk        {size(host['disk_free'])} free",
+    ]
+    return lines + ([f"GPUs        {host['gpus']}"] if host["gpus"] else [])
+
+
+def _zygotes(zygotes: object) -> list[str]:
+    """The price of fast cold starts: each environment's zygote, what it holds, who uses it."""
+    return [
+        f"zygote      {z['key']} of environment {z['environment'] or '(not used since the start)'}:"
+        f" {size(z['memory_bytes'])}, {z['replicas']} replica(s), idle {z['idle_seconds']:.0f} s,"
+        f" endpoints: {', '.join(z['endpoints']) or 'none yet'}"
+        for z in (zygotes if isinstance(zygotes, list) else [])
+    ]
 
 
 def doctor(options: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from .openapi import document
 from .phases import readiness
 from .reconcile import Reconciler
 from .records import ConfigRecord, EndpointRecord, ReplicaRecord
+from .resources import Resources
 from .scaling import Scaling
 from .store import Store
 from .survey import Survey
@@ -43,6 +44,7 @@ class Answers:
         endpoints: Endpoints,
         models: Models,
         survey: Survey,
+        resources: Resources,
         places: Places,
         settings: Settings,
     ) -> None:
@@ -50,6 +52,7 @@ class Answers:
         self._reconciler, self._link, self._endpoints = reconciler, link, endpoints
         self._models, self._places, self._settings = models, places, settings
         self._survey = survey
+        self._resources = resources
         self._started = int(time.time() * 1000)
         self.cold_starts: dict[str, float] = {}
 
@@ -213,7 +216,8 @@ class Answers:
             },
             "endpoints": len([e for e in self._store.endpoints.values() if e.wanted != "DELETED"]),
             "replicas": len(self._store.replicas),
-            "problems": await asyncio.to_thread(self._problems),
+            "problems": await asyncio.to_thread(self._problems) + self._resources.problems(),
+            **await self._resources.facts(),
         }
 
 

@@ -25,10 +25,12 @@ from .history import History, States
 from .journal import Journal
 from .link import GatewayLink
 from .maintenance import Maintenance
+from .measures import Measures
 from .models import Models
 from .reconcile import Reconciler
 from .records import EndpointRecord, ReplicaPhase, ReplicaRecord, TokenRecord
 from .recovery import recover
+from .resources import Resources
 from .routing import routing
 from .scaling import Scaling
 from .setbacks import Setbacks
@@ -60,11 +62,22 @@ class Controller:
         self.history = History(places.history, self._states)
         self.certificates = Certificates()
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
+        measures = Measures(store, backend, self.models.bytes_of)
+        self.resources = Resources(store, self.journal, backend, settings, measures, self._publish)
         self.steps = Steps(
-            store, self.journal, places, settings, backend, stager, self.models, lambda: self._cpus
+            store,
+            self.journal,
+            places,
+            settings,
+            backend,
+            stager,
+            self.models,
+            self.resources,
         )
         setbacks = Setbacks()
-        self.survey = Survey(store, self.scaling, self.models, setbacks, settings)
+        self.survey = Survey(
+            store, self.scaling, self.models, setbacks, settings, self.resources.fits
+        )
         self.updates = Updates(store, self.journal)
         self.reconciler = Reconciler(
             store,
@@ -85,7 +98,7 @@ class Controller:
             self.survey,
             lambda key: setbacks.why(key) is None,
             enqueue,
-            lambda: self._gpus,
+            self.resources,
         )
         self.changes = Changes(store, self.journal, self.endpoints, enqueue)
         self.answers = Answers(
@@ -97,13 +110,13 @@ class Controller:
             self.endpoints,
             self.models,
             self.survey,
+            self.resources,
             places,
             settings,
         )
         self.keep_replicas = False
         self._leaving = False
         self._stager = stager
-        self._gpus, self._cpus = 0, 1.0
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -113,13 +126,13 @@ class Controller:
         """Recover, then work until ``end``."""
         self.reconciler.checking.update(self.store.endpoints)
         await self.history.recover(self.store.endpoints)
-        host = await self.backend.capacity()
-        self._gpus, self._cpus = host.gpus, host.cpus
+        await self.resources.refresh()
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self.link.run()),
                 group.create_task(self._watch_exits()),
                 group.create_task(self._tick()),
+                group.create_task(self.resources.watch()),
                 group.create_task(self._recover()),
                 group.create_task(self.history.sweep()),
                 *(group.create_task(self.reconciler.work()) for _ in range(WORKERS)),
@@ -312,7 +325,7 @@ class Controller:
             self.store.tokens_of(endpoint.id),
             self.settings,
             lambda replica: self.backend.address(replica.handle),
-            self.reconciler.setbacks.lasting,
+            lambda key: self.reconciler.setbacks.lasting(key) or self.resources.lasting(key),
             lambda entity: self.models.metadata(entity.digest),
         )
 

@@ -23,6 +23,7 @@ from .journal import Journal
 from .models import Models, source_of
 from .phases import move_update
 from .records import ConfigRecord, EndpointRecord, EntityRecord, TokenRecord, Wanted
+from .resources import Resources
 from .store import Store
 from .survey import Survey, no_room
 
@@ -43,12 +44,12 @@ class Endpoints:
         survey: Survey,
         sound: Callable[[str], bool],
         enqueue: Callable[[str], None],
-        gpus: Callable[[], int],
+        resources: Resources,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._journal, self._models = store, journal, models
         self._survey, self._sound, self.prepared = survey, sound, survey.prepared
-        self._enqueue, self._gpus, self._clock = enqueue, gpus, clock
+        self._enqueue, self._resources, self._clock = enqueue, resources, clock
         self._naming = asyncio.Lock()
 
     def get(self, name: str) -> EndpointRecord:
@@ -277,13 +278,14 @@ class Endpoints:
         self, endpoint: EndpointRecord, config: ConfigInput, creator: str
     ) -> ConfigRecord:
         specs = config.entities()
-        validate.entities(specs, self._gpus())
+        validate.entities(specs, self._resources.host.gpus)
         validate.capture(config.capture)
         validate.update(config.update)
         validate.period(config.reload_every_seconds, "reload_every_seconds")
         resolved = await asyncio.gather(*(self._entity(spec, creator) for spec in specs))
         active = self._store.config(endpoint.id, endpoint.active)
         entities = self.carried(endpoint, active, _named(resolved))
+        await self._resources.admissible(entities)
         return ConfigRecord(
             endpoint=endpoint.id,
             version=endpoint.last_version + 1,

@@ -77,6 +77,17 @@ class Models:
         """True if a model with this digest lies here."""
         return bool(model) and self.path(model).is_dir()
 
+    def bytes_of(self, model: str) -> int:
+        """Size of a model's files; 0 where it is not here. Blocks."""
+        try:
+            return (
+                sum(f.stat().st_size for f in digest.files(self.path(model)))
+                if self.has(model)
+                else 0
+            )
+        except OSError:
+            return 0
+
     def title(self, entity: EntityRecord) -> str:
         """The model as a person names it: ``iris version 3``."""
         source = entity.source

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..backends.base import HostCapacity
-from ..workloads import WorkloadType
+from ..workloads import WorkloadType, size
 
 MB = 1_000_000
 # A replica of a small model of common packages that was forked from its environment's zygote holds about so much.
@@ -166,11 +166,6 @@ def pressed(host: HostCapacity, cpu_limit: float) -> bool:
     """True where the host is so contended that more replicas would only take from others; a limit of 1.0 is off."""
     cpu = cpu_limit < 1.0 and host.cpu_pressure >= cpu_limit
     return cpu or host.memory_pressure >= MEMORY_STALL
-
-
-def size(bytes_: float) -> str:
-    """Bytes as a person reads them: ``312 MB``, ``4.5 GB``."""
-    return f"{bytes_ / MB:.0f} MB" if bytes_ < 1000 * MB else f"{bytes_ / (1000 * MB):.1f} GB"
 
 
 def _sum(wants: Sequence[tuple[Need, int]]) -> str:

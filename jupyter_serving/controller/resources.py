@@ -1,4 +1,4 @@
-"""What the host has for replicas: sampled while something runs, reserved before a replica starts, waited for when short.
+"""What the host has for replicas: sampled while something runs, reserved before each start, waited for when short.
 
 A replica that finds no place waits here, and with it the requests that are held for it, until something ends: looked
 at every ``SAMPLE`` seconds. After ``PATIENCE`` seconds callers are told (503 with Retry-After) instead of held.
@@ -7,30 +7,31 @@ at every ``SAMPLE`` seconds. After ``PATIENCE`` seconds callers are told (503 wi
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ..backends.base import Backend, HostCapacity
 from ..errors import InvalidParameter, ServingError, StartFailed
 from ..settings import Settings
-from ..workloads import workload_type
+from ..workloads import size, workload_type
 from . import placement
 from .journal import Journal
-from .placement import Need, Placed, Shortage, size
-from .records import EndpointRecord, EntityRecord, MeasureRecord, ReplicaPhase, ReplicaRecord
+from .measures import Measures
+from .placement import Need, Placed, Shortage
+from .records import EndpointRecord, EntityRecord, ReplicaRecord
 from .sizing import capacity_of, memory_of
 from .store import Store
 
 log = logging.getLogger(__name__)
 UNKNOWN = HostCapacity(1.0, 0, 0)
-# Seconds: between two looks at the host; until callers are told; between two looks at a replica's memory at first
-# and, as it settles, at most.
+# Seconds between two looks at the host, and until callers are told.
 SAMPLE, PATIENCE = 2.0, 10.0
-SOON, RARELY = 2.0, 60.0
-# What a replica was seen to hold is worth storing when it is so much more than what was known.
-NEWS = 1.05
+_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 RETRY = f"Tried again every {SAMPLE:g} s: it goes on as soon as there is room."
 
 
@@ -46,11 +47,11 @@ class Resources:
     """Reservations of all replicas, and what is left.
 
     Args:
-        store: replicas, configs, and what models were measured to take.
+        store: replicas and configs.
         journal: gets the events and the present line of an endpoint.
-        backend: tells what the host has and what replicas hold.
+        backend: tells what the host has.
         settings: budget, margin, limits.
-        size_of: bytes of a model's files by digest; 0 where it is not here. Blocks.
+        measures: what replicas and models were measured to take.
         told: called with an endpoint's id when what its callers should know has changed.
     """
 
@@ -60,21 +61,17 @@ class Resources:
         journal: Journal,
         backend: Backend,
         settings: Settings,
-        size_of: Callable[[str], int],
+        measures: Measures,
         told: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._journal, self._backend = store, journal, backend
-        self._settings, self._size_of, self._told = settings, size_of, told
-        self._clock, self._wall = clock, wall
+        self._settings, self.measures = settings, measures
+        self._told, self._clock = told, clock
         self.host = UNKNOWN
-        self.used: dict[str, int] = {}
         self.short: dict[str, Short] = {}
-        self._largest: dict[tuple[str, int], int] = {}
-        self._sizes: dict[str, int] = {}
         self._admitted: set[str] = set()
-        self._seen: dict[str, tuple[float, float]] = {}
+        self._filled: set[str] = set()
         self._awake, self._sampled = asyncio.Event(), asyncio.Event()
 
     # -- questions -----------------------------------------------------------------------------------
@@ -84,8 +81,8 @@ class Resources:
         slots = capacity_of(entity.spec).slots_per_replica
         return placement.need(
             workload_type(entity.spec.workload_type),
-            self._largest.get((entity.digest, slots), 0),
-            self._sizes.get(entity.digest, 0),
+            self.measures.largest(entity),
+            self.measures.size(entity),
             self._settings.memory_margin,
             memory_of(entity.spec, slots),
         )
@@ -93,7 +90,7 @@ class Resources:
     def space(self, freed: Collection[str] = ()) -> placement.Space:
         """What is left for more replicas, once the replicas ``freed`` (ids) are gone."""
         placed = [self._as_placed(r) for r in self._placed() if r.id not in freed]
-        given = sum(self.used.get(replica, 0) for replica in freed)
+        given = sum(self.measures.used.get(replica, 0) for replica in freed)
         host = replace(self.host, memory_available=self.host.memory_available + given)
         return placement.space(host, placed, self._settings.memory_budget_bytes)
 
@@ -127,7 +124,7 @@ class Resources:
             InvalidParameter: GPUs, their memory, one slot's memory, or the least number of replicas.
         """
         for entity in entities:
-            await self._learn(entity)
+            await self.measures.learn(entity)
             kind = workload_type(entity.spec.workload_type)
             # Plain CPU is what everyone gets who asks for nothing: its 4 GB are a ceiling, not a wish.
             if kind.name != "CPU" and kind.memory_per_slot > self.host.memory_bytes > 0:
@@ -145,6 +142,25 @@ class Resources:
                 " that which bounds it.",
             )
 
+    async def facts(self) -> dict[str, Any]:
+        """For ``status``: the host now, what replicas reserve, and the price of what is kept ready."""
+        host, space = await self.refresh(), self.space()
+        return {
+            "host": {
+                **asdict(host),
+                "reserved_bytes": sum(self._as_placed(r).need.memory_bytes for r in self._placed()),
+                "free_for_replicas_bytes": space.memory_free,
+                "memory_budget_bytes": space.memory_bytes,
+            },
+            "zygotes": [asdict(spare) for spare in await self._backend.spare()],
+        }
+
+    def problems(self) -> list[str]:
+        """What a person should know: what is short now."""
+        disk = self._disk_shortage()
+        texts = {short.text for short in self.short.values()}
+        return sorted(texts | ({str(disk)} if disk else set()))
+
     # -- waiting -------------------------------------------------------------------------------------
 
     async def admit(self, endpoint: EndpointRecord, replica: ReplicaRecord) -> None:
@@ -155,14 +171,24 @@ class Resources:
         """
         config = self._store.configs[endpoint.id, replica.version]
         entity = config.entity(replica.entity)
-        await self._learn(entity)
+        await self.measures.learn(entity)
         await self._until(endpoint, replica.key, entity.name, lambda: self.fits([(entity, 1)]))
         self._admitted.add(replica.id)
+        self._filled.discard(replica.key)
         self._awake.set()
 
     async def disk(self, endpoint: EndpointRecord, key: str, entity: str) -> None:
         """Return when the data directory's disk has room for something new."""
         await self._until(endpoint, key, entity, self._disk_shortage)
+
+    async def disk_filled(self, endpoint: EndpointRecord, key: str, entity: str, text: str) -> None:
+        """A step found the disk full in the middle; the next try is put off by the caller, and told of once."""
+        text = f"{text} Tried again in a while, at the latest every minute."
+        self._journal.progress[endpoint.id] = text
+        if key not in self._filled:
+            self._filled.add(key)
+            event = self._journal.event(endpoint, "CAPACITY_SHORT", text, entity, {"what": "disk"})
+            await self._store.put(event)
 
     def _disk_shortage(self) -> Shortage | None:
         free, wanted = self.host.disk_free, self._settings.disk_reserve_bytes
@@ -221,6 +247,7 @@ class Resources:
 
     async def watch(self) -> None:
         """Sample for ever, while there are replicas or somebody waits for room; else sleep."""
+        await self.measures.learn_all()
         if self._store.replicas:
             self._awake.set()
         while True:
@@ -228,60 +255,13 @@ class Resources:
             await asyncio.sleep(SAMPLE)
             try:
                 await self.refresh()
-                await self._measure()
+                await self.measures.sample()
             except (ServingError, OSError) as error:
                 log.warning("the host cannot be sampled: %s", error)
+            self._admitted &= self._store.replicas.keys()
             if not self._store.replicas and not self.short:
                 self._awake.clear()
             self._sampled.set()
-
-    async def _measure(self) -> None:
-        """What replicas hold: soon after they became ready, then less and less often."""
-        live = self._store.replicas
-        self._admitted &= live.keys()
-        for gone in self.used.keys() - live.keys():
-            del self.used[gone]
-        now, due = self._clock(), []
-        for replica in list(live.values()):
-            if replica.phase is ReplicaPhase.READY and replica.handle:
-                first, last = self._seen.get(replica.id, (now, now - RARELY))
-                if now - last >= min(RARELY, max(SOON, now - first)):
-                    self._seen[replica.id] = first, now
-                    due.append(replica)
-        for gone in self._seen.keys() - live.keys():
-            del self._seen[gone]
-        self.used |= await self._backend.memory({r.id: r.handle for r in due}) if due else {}
-        for replica in due:
-            await self._remember(replica)
-
-    async def _remember(self, replica: ReplicaRecord) -> None:
-        held = self.used.get(replica.id, 0)
-        config = self._store.config(replica.endpoint, replica.version)
-        if config is None or not held:
-            return
-        entity = config.entity(replica.entity)
-        key = entity.digest, capacity_of(entity.spec).slots_per_replica
-        if held > self._largest.get(key, 0) * NEWS:
-            self._largest[key] = held
-            await self._store.put(
-                MeasureRecord(
-                    model=key[0],
-                    slots=key[1],
-                    memory_bytes=held,
-                    measured=int(self._wall() * 1000),
-                )
-            )
-
-    async def _learn(self, entity: EntityRecord) -> None:
-        """What is known of the entity's model from earlier replicas, and its size."""
-        if not entity.digest or entity.digest in self._sizes:
-            return
-        for measure in await self._store.recent(MeasureRecord, entity.digest):
-            known = self._largest.get((measure.model, measure.slots), 0)
-            self._largest[measure.model, measure.slots] = max(known, measure.memory_bytes)
-        found = await asyncio.to_thread(self._size_of, entity.digest)
-        if found:
-            self._sizes[entity.digest] = found
 
     def _placed(self) -> list[ReplicaRecord]:
         return [r for r in self._store.replicas.values() if r.handle or r.id in self._admitted]
@@ -289,4 +269,9 @@ class Resources:
     def _as_placed(self, replica: ReplicaRecord) -> Placed:
         config = self._store.config(replica.endpoint, replica.version)
         need = self.need(config.entity(replica.entity)) if config else Need(0)
-        return Placed(need, self.used.get(replica.id, 0))
+        return Placed(need, self.measures.used.get(replica.id, 0))
+
+
+def no_space(text: str) -> bool:
+    """True where an error tells of a full disk: the system's words for it, which every tool repeats."""
+    return any(words in text for words in _NO_SPACE)

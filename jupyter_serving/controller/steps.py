@@ -32,7 +32,9 @@ from .records import (
     ReplicaPhase,
     ReplicaRecord,
     StartRecord,
+    entity_key,
 )
+from .resources import Resources, no_space
 from .sizing import memory_of, threads_of
 from .store import Store
 
@@ -51,10 +53,10 @@ class Steps:
         backend: Backend,
         stager: Stager,
         models: Models,
-        cpus: Callable[[], float],
+        resources: Resources,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._cpus = cpus
+        self._resources = resources
         self._store, self._journal, self._places = store, journal, places
         self._settings, self._backend, self._stager = settings, backend, stager
         self._models, self._clock = models, clock
@@ -68,6 +70,7 @@ class Steps:
             StartFailed: it cannot be had or served.
         """
         entity = self._entity(endpoint, version, name)
+        await self._resources.disk(endpoint, entity_key(endpoint.id, version, name), name)
         log = self._journal.build_log(endpoint.id, name, version)
         log.write(f"fetching model {self._models.title(entity)}")
         try:
@@ -85,6 +88,7 @@ class Steps:
             StartFailed: it cannot be made.
         """
         entity = self._entity(endpoint, version, name)
+        await self._resources.disk(endpoint, entity_key(endpoint.id, version, name), name)
         log = self._journal.build_log(endpoint.id, name, version)
         kernel = Path(entity.spec.kernel_python) if entity.spec.kernel_python else None
 
@@ -121,9 +125,10 @@ class Steps:
         Raises:
             StartFailed: it did not become ready; its record is gone.
         """
-        decided = self._clock()
-        self._journal.progress[endpoint.id] = f"starting a replica of {record.entity}"
         try:
+            await self._resources.admit(endpoint, record)
+            decided = self._clock()
+            self._journal.progress[endpoint.id] = f"starting a replica of {record.entity}"
             async with asyncio.timeout(self._settings.start_deadline_seconds):
                 ready = await self._bring_up(endpoint, record)
         except (ServingError, TimeoutError) as error:
@@ -183,7 +188,7 @@ class Steps:
             model=self._models.path(entity.digest),
             environment=Environment.from_json(entity.environment or {}),
             slots=slots,
-            threads=threads_of(entity.spec, self._cpus()),
+            threads=threads_of(entity.spec, self._resources.host.cpus),
             environment_vars=entity.spec.environment_vars,
             deadline=self._settings.request_deadline_seconds,
             stack_trace=self._settings.return_stack_trace,
@@ -231,7 +236,14 @@ class Steps:
     async def _unprepared(
         self, endpoint: EndpointRecord, version: int, name: str, text: str
     ) -> StartFailed:
-        """Record the failure: it ends an update; an active entity, which had all it needs once, is tried again."""
+        """Record the failure: it ends an update; an active entity, which had all it needs once, is tried again.
+
+        So is what failed for want of disk, as soon as there is some.
+        """
+        if no_space(text):
+            key = entity_key(endpoint.id, version, name)
+            await self._resources.disk_filled(endpoint, key, name, text)
+            return StartFailed(text)
         if self._store.endpoints[endpoint.id].pending == version:
             await self._fail(endpoint, version, name, text)
         else:
