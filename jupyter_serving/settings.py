@@ -135,7 +135,8 @@ class Settings(Configurable):
     ).tag(config=True)
     disk_reserve_bytes = Int(
         500_000_000,
-        help="Models and environments are fetched only while so much disk is free in the data directory, in bytes.",
+        help="Models and environments are fetched only while so much disk is free in the data directory, in bytes "
+        "(of a small disk: a twentieth of it).",
     ).tag(config=True)
     allow_python_substitute = Bool(
         False,

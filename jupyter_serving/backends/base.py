@@ -22,8 +22,8 @@ class HostCapacity:
     """What a backend has in all, and what is free now (bytes).
 
     ``gpu_memory`` and ``gpu_free`` are of each device, 0 where not known. ``cpu_pressure`` and ``memory_pressure``:
-    share of the last 10 s in which some task waited for it, 0 to 1; 0 where the system does not tell. ``disk_free``
-    is of the data directory.
+    share of the last 10 s in which some task waited for it, 0 to 1; 0 where the system does not tell. ``disk_bytes``
+    and ``disk_free`` are of the data directory's.
     """
 
     cpus: float
@@ -34,6 +34,7 @@ class HostCapacity:
     gpu_free: tuple[int, ...] = ()
     cpu_pressure: float = 0.0
     memory_pressure: float = 0.0
+    disk_bytes: int = 0
     disk_free: int = 0
 
 

@@ -48,16 +48,17 @@ def capacity(
         tuple(device.memory_free for device in devices),
         pressure.waited("cpu", groups, proc),
         pressure.waited("memory", groups, proc),
-        disk_free(data) if data is not None else 0,
+        *(disk(data) if data is not None else (0, 0)),
     )
 
 
-def disk_free(place: Path) -> int:
-    """Bytes that this user may still write where ``place`` is; 0 where that cannot be told."""
+def disk(place: Path) -> tuple[int, int]:
+    """Bytes of the disk where ``place`` is, and those that this user may still write; zeros where not known."""
     try:
-        return shutil.disk_usage(place).free
+        known = shutil.disk_usage(place)
     except OSError:
-        return 0
+        return 0, 0
+    return known.total, known.free
 
 
 def _affinity() -> int:

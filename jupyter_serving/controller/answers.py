@@ -83,7 +83,8 @@ class Answers:
             replicas=replicas,
             figures=[self._scaling.entities[k] for k in keys if k in self._scaling.entities],
             checking=endpoint.id in self._reconciler.checking,
-            progress=self._progress(endpoint, active, replicas, now)
+            progress=self._resources.said(endpoint.id)
+            or self._progress(endpoint, active, replicas, now)
             or self._journal.progress.get(endpoint.id)
             or self._trouble(keys),
             last_cold_start=self.cold_starts.get(endpoint.id),

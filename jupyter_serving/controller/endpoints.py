@@ -217,7 +217,8 @@ class Endpoints:
         leaving = present - set(config.entity_keys()) if holds else set()
         freed = [r.id for r in self._store.replicas_of(endpoint.id) if r.key in leaving]
         missing = self._survey.fits(wants, freed) if wants else None
-        if missing is not None:
+        # A config with nothing to replace waits for its room.
+        if missing is not None and (serves is not None or not missing.ever):
             raise Conflict(no_room(str(missing), bool(present) and not holds))
 
     async def _forget_old(self, endpoint: EndpointRecord) -> None:

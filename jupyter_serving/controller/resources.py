@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 UNKNOWN = HostCapacity(1.0, 0, 0)
 # Seconds between two looks at the host, and until callers are told.
 SAMPLE, PATIENCE = 2.0, 10.0
+# The reserve is at most this part of a small disk.
+_DISK_SHARE = 20
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 RETRY = f"Tried again every {SAMPLE:g} s: it goes on as soon as there is room."
 
@@ -48,7 +50,7 @@ class Resources:
 
     Args:
         store: replicas and configs.
-        journal: gets the events and the present line of an endpoint.
+        journal: makes the events.
         backend: tells what the host has.
         settings: budget, margin, limits.
         measures: what replicas and models were measured to take.
@@ -71,7 +73,7 @@ class Resources:
         self.host = UNKNOWN
         self.short: dict[str, Short] = {}
         self._admitted: set[str] = set()
-        self._filled: set[str] = set()
+        self._filled: dict[str, str] = {}
         self._awake, self._sampled = asyncio.Event(), asyncio.Event()
 
     # -- questions -----------------------------------------------------------------------------------
@@ -117,12 +119,18 @@ class Resources:
         late = short is not None and self._clock() - short.since >= PATIENCE
         return short.text if short is not None and late else None
 
+    def said(self, endpoint: str) -> str:
+        """What an endpoint (by id) is short of just now, and the plan; "" where it is short of nothing."""
+        texts = self._filled | {key: short.text for key, short in self.short.items()}
+        return next((text for key, text in texts.items() if key.startswith(f"{endpoint}:")), "")
+
     async def admissible(self, entities: Sequence[EntityRecord]) -> None:
         """Refuse what does not fit this host even with nothing else on it.
 
         Raises:
             InvalidParameter: GPUs, their memory, one slot's memory, or the least number of replicas.
         """
+        await self.refresh()
         for entity in entities:
             await self.measures.learn(entity)
             kind = workload_type(entity.spec.workload_type)
@@ -174,7 +182,7 @@ class Resources:
         await self.measures.learn(entity)
         await self._until(endpoint, replica.key, entity.name, lambda: self.fits([(entity, 1)]))
         self._admitted.add(replica.id)
-        self._filled.discard(replica.key)
+        self._filled.pop(replica.key, None)
         self._awake.set()
 
     async def disk(self, endpoint: EndpointRecord, key: str, entity: str) -> None:
@@ -184,14 +192,15 @@ class Resources:
     async def disk_filled(self, endpoint: EndpointRecord, key: str, entity: str, text: str) -> None:
         """A step found the disk full in the middle; the next try is put off by the caller, and told of once."""
         text = f"{text} Tried again in a while, at the latest every minute."
-        self._journal.progress[endpoint.id] = text
-        if key not in self._filled:
-            self._filled.add(key)
+        known = key in self._filled
+        self._filled[key] = text
+        if not known:
             event = self._journal.event(endpoint, "CAPACITY_SHORT", text, entity, {"what": "disk"})
             await self._store.put(event)
 
     def _disk_shortage(self) -> Shortage | None:
-        free, wanted = self.host.disk_free, self._settings.disk_reserve_bytes
+        free, in_all = self.host.disk_free, self.host.disk_bytes
+        wanted = min(self._settings.disk_reserve_bytes, in_all // _DISK_SHARE)
         if free >= wanted:
             return None
         text = f"The disk of the data directory has {size(free)} left; disk_reserve_bytes keeps {size(wanted)} free."
@@ -215,7 +224,6 @@ class Resources:
                 found = missing()
         finally:
             if self.short.pop(key, None) is not None:
-                self._journal.progress.pop(endpoint.id, None)
                 self._told(endpoint.id)
 
     async def _say(self, endpoint: EndpointRecord, key: str, entity: str, found: Shortage) -> None:
@@ -223,7 +231,6 @@ class Resources:
         known = self.short.get(key)
         text = f"{found} {RETRY}"
         self.short[key] = Short(text, known.since if known else self._clock())
-        self._journal.progress[endpoint.id] = text
         if known is None:
             event = self._journal.event(
                 endpoint, "CAPACITY_SHORT", text, entity, {"what": found.what}

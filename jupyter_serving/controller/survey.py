@@ -11,6 +11,7 @@ from ..settings import Settings
 from . import reloads
 from .handover import needs
 from .models import Models
+from .placement import Shortage
 from .plan import View
 from .records import ConfigRecord, EndpointRecord, EntityRecord, ReplicaPhase, ReplicaRecord
 from .scaling import Scaling
@@ -19,7 +20,7 @@ from .sizing import capacity_of, idle_limit_of
 from .store import Store
 
 # So many more replicas of each entity, once the replicas named (ids) are gone: what is missing for them, or None.
-Fits = Callable[[Sequence[tuple[EntityRecord, int]], Collection[str]], object | None]
+Fits = Callable[[Sequence[tuple[EntityRecord, int]], Collection[str]], Shortage | None]
 
 
 def everything_fits(_: Sequence[tuple[EntityRecord, int]], __: Collection[str]) -> None:
@@ -152,7 +153,7 @@ class Survey:
         pending: ConfigRecord,
         replicas: Sequence[ReplicaRecord],
         needed: Mapping[str, int],
-    ) -> object | None:
+    ) -> Shortage | None:
         """What is missing for the replicas that the pending config still has to get, beside all that there are."""
         present = set(active.entity_keys()) if active else set()
         wants = []
@@ -161,7 +162,9 @@ class Survey:
             more = needed[key] - sum(r.key == key for r in replicas)
             if key not in present and more > 0:
                 wants.append((self.prepared(pending, entity), more))
-        return self.fits(wants, ()) if wants else None
+        found = self.fits(wants, ()) if wants else None
+        # Where nothing serves there is nothing to keep: its replicas wait for room.
+        return found if found is not None and (active is not None or not found.ever) else None
 
     def _short(
         self,

@@ -1,8 +1,9 @@
-"""A host that is too small: what does not fit waits, says so, and goes on when there is room; what never fits is refused."""
+"""A host that is too small: what does not fit waits and says so until there is room; what never fits is refused."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,10 @@ def test_what_replicas_took_is_known_after_a_restart(small: Services, zoo: Zoo) 
     deploy(client, "measured", zoo.entity(zoo.doubles()))
     client.wait("measured")
     reserved = until(
-        lambda: client.status()["host"]["reserved_bytes"] not in (0, 150_000_000)
-        and client.status()["host"]["reserved_bytes"],
+        lambda: (
+            client.status()["host"]["reserved_bytes"] not in (0, 150_000_000)
+            and client.status()["host"]["reserved_bytes"]
+        ),
         what="a measurement",
     )
     client.shutdown(keep_replicas=True)
@@ -106,10 +109,12 @@ def test_what_replicas_took_is_known_after_a_restart(small: Services, zoo: Zoo) 
         deploy(
             client,
             "greedy",
-            zoo.entity(
-                zoo.doubles(), min_provisioned_concurrency=3, max_provisioned_concurrency=3
-            )
-            | {"model_digest": client.get("measured").detail["config"]["served_entities"][0]["model_digest"]},
+            zoo.entity(zoo.doubles(), min_provisioned_concurrency=3, max_provisioned_concurrency=3)
+            | {
+                "model_digest": client.get("measured").detail["config"]["served_entities"][0][
+                    "model_digest"
+                ]
+            },
         )
     client.delete("measured")
 
@@ -130,3 +135,30 @@ def test_what_never_fits_is_refused_with_what_there_is(
     with pytest.raises(InvalidParameter, match=said):
         deploy(small.client, "never", zoo.entity(zoo.forest(), **fields))
     assert [e.name for e in small.client.list()] == []
+
+
+def test_a_full_disk_is_waited_for(
+    tmp_path: Path, zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system of 100 MB of which nearly all is taken: the deploy waits, and goes on once that is gone."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(disk)], check=True)
+    monkeypatch.setenv(DATA_DIR_VARIABLE, str(disk / "data"))
+    own = Services(disk / "data")
+    try:
+        client = own.client_started()
+        filler = disk / "filler"
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, free - 3_000_000)
+        deploy(client, "patient", zoo.entity(zoo.doubles()))
+        until(lambda: told(client, "patient"), what="the event of a shortage")
+        assert "disk of the data directory" in client.get("patient").live["message"]
+        assert any("disk of the data directory" in text for text in client.status()["problems"])
+        filler.unlink()
+        client.wait("patient")
+        assert len(told(client, "patient")) == 1
+    finally:
+        own.end()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
