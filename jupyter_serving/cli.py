@@ -144,6 +144,7 @@ def add_options(target: argparse.ArgumentParser) -> None:
     target.add_argument(
         "--idle", type=float, metavar="SECONDS", help="idle time before it scales to zero"
     )
+    _autoscaling(target)
     target.add_argument(
         "--env",
         action="append",
@@ -182,6 +183,34 @@ def add_options(target: argparse.ArgumentParser) -> None:
     )
 
 
+def _autoscaling(target: argparse.ArgumentParser) -> None:
+    """Rules of the autoscaler; what is left out is as the settings say."""
+    target.add_argument(
+        "--target-utilisation", type=float, metavar="SHARE", help="share of the slots to keep busy"
+    )
+    target.add_argument(
+        "--stable-window", type=float, metavar="SECONDS", help="window of the mean load to follow"
+    )
+    target.add_argument(
+        "--panic-window", type=float, metavar="SECONDS", help="shorter window, for bursts"
+    )
+    target.add_argument(
+        "--panic-threshold", type=float, metavar="X", help="panic at X times what is ready"
+    )
+    target.add_argument(
+        "--scale-down-window",
+        type=float,
+        metavar="SECONDS",
+        help="what the load asked for within it stays",
+    )
+    target.add_argument(
+        "--max-scale-up-rate", type=float, metavar="X", help="largest factor of one step up"
+    )
+    target.add_argument(
+        "--max-scale-down-rate", type=float, metavar="X", help="largest factor of one step down"
+    )
+
+
 def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _verb(verbs, "list", "commands.endpoints:show_list", "list the endpoints")
     get = _verb(verbs, "get", "commands.endpoints:get", "show one endpoint")
@@ -200,6 +229,9 @@ def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     add_history_options(history)
     _versions(verbs)
+    why = _verb(verbs, "why", "commands.endpoints:why", "tell why an endpoint has so many replicas")
+    why.add_argument("name")
+    why.add_argument("--limit", type=int, default=10, metavar="N", help="changes that are told")
     token = _verb(verbs, "token", "commands.endpoints:token", "make a query token for programs")
     token.add_argument("name")
     token.add_argument("--comment", default="", help="what it is for")

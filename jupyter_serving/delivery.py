@@ -25,6 +25,7 @@ class Options:
     model answers row by row) or ``off``, ``max_batch_size`` the most requests of one group; ``capture`` is the share
     of the requests that the gateway keeps for a look (0 to 1); ``when_no_room`` is ``refuse`` or ``hold``,
     ``deadline_seconds`` the longest time until it is ready; replicas older than ``reload_every_seconds`` are replaced.
+    ``autoscaling`` holds rules by the names of ``api.Autoscaling``.
     """
 
     size: str | None = None
@@ -40,6 +41,7 @@ class Options:
     when_no_room: str | None = None
     deadline_seconds: float | None = None
     reload_every_seconds: float | None = None
+    autoscaling: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ring(self) -> dict[str, Any] | None:
@@ -66,6 +68,7 @@ class Options:
             "scale_to_zero_seconds": self.idle_seconds,
             "environment_vars": dict(self.environment_vars) or None,
             "batching": self._batching(),
+            "autoscaling": dict(self.autoscaling) or None,
         }
         return {name: value for name, value in given.items() if value is not None} | {
             "scale_to_zero_enabled": self.scale_to_zero

@@ -11,6 +11,7 @@ from .configs import Configs
 from .history import History
 from .payload import Predictions
 from .waterfall import Starts
+from .why import Why
 
 if TYPE_CHECKING:
     from .client import Client, Progress
@@ -111,6 +112,10 @@ class Endpoint:
         if start is None:
             start = (time.time() if end is None else end) - 60 * minutes
         return self.client.history(self.name, start, end, step)
+
+    def why(self, limit: int = 10) -> Why:
+        """Why it has so many replicas, and the last changes; a notebook shows it as a card."""
+        return Why(self.name, self.client.autoscaling(self.name, limit))
 
     def token(self, comment: str = "") -> str:
         """A new token for programs: ``Authorization: Bearer <token>``. It is shown only here."""

@@ -51,3 +51,39 @@ class ConfigVersion(Wire):
     content_of: int | None = None
     served_entities: list[dict[str, Any]] = msgspec.field(default_factory=list)
     traffic_config: TrafficConfig | None = None
+
+
+class Decision(Wire, omit_defaults=False):
+    """Ours: one decision of the autoscaler that changed the wanted replicas, or met another bound than before.
+
+    ``inputs`` are those of ``autoscale.policy.Inputs``; infinite ones are left out.
+    """
+
+    served_entity: str
+    config_version: int
+    at: int
+    wanted_before: int
+    wanted: int
+    inputs: dict[str, float]
+    reason: str
+
+
+class Scaled(Wire):
+    """Ours: how one served entity is scaled just now.
+
+    ``last`` has ``at``, ``wanted``, ``ready``, ``inputs`` and ``reason``, a sentence; ``advice`` what would fit better.
+    """
+
+    served_entity: str
+    config_version: int
+    rules: dict[str, float] = msgspec.field(default_factory=dict)
+    bounds: dict[str, Any] = msgspec.field(default_factory=dict)
+    last: dict[str, Any] = msgspec.field(default_factory=dict)
+    advice: dict[str, Any] | None = None
+
+
+class Autoscaling(Wire, omit_defaults=False):
+    """Ours: why so many replicas: served entities as they are, and the last decisions, oldest first."""
+
+    served_entities: list[Scaled]
+    decisions: list[Decision]

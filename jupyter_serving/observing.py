@@ -59,6 +59,11 @@ class Observing:
         """Config versions of an endpoint (the last 50), oldest first."""
         return list(self._ask("GET", f"{self._path(name)}/configs")["configs"])
 
+    def autoscaling(self, name: str, limit: int = 20) -> dict[str, Any]:
+        """Why so many replicas: ``served_entities`` with rules, bounds and ``last``, and the last ``decisions``."""
+        query = urlencode({"limit": limit})
+        return dict(self._ask("GET", f"{self._path(name)}/autoscaling?{query}"))
+
     def captures(self, name: str, limit: int = 100) -> Records:
         """The last requests and answers that the endpoint captured, newest last; see ``capture`` of a config.
 

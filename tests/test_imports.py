@@ -17,7 +17,7 @@ PACKAGE = Path(jupyter_serving.__file__).parent
 LOWEST = {"errors", "api", "observed", "workloads", "settings", "places", "processes", "version"}
 CLIENT = {
     *("connect", "transport", "payload", "stream", "cards", "client", "handle", "doctor"),
-    *("waterfall", "observing", "history", "updates", "configs"),
+    *("waterfall", "observing", "history", "updates", "configs", "why"),
 }
 # Room: what it may import besides itself and the lowest row.
 MAY_IMPORT: dict[str, set[str]] = {

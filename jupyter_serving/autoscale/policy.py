@@ -142,14 +142,15 @@ def needed(load: Number, slots: Number, target: Number, xp: Any = SCALAR) -> Num
 def decide(i: Inputs, xp: Any = SCALAR) -> Decision:
     """Return how many replicas are wanted now.
 
-    In this order: what the load asks for (the larger of both windows, and what runs and waits now where requests wait;
-    requests held for a first replica get max(1, ceil(held / slots))); not below the scale-down window's peak, nor below
-    what there is in panic or within one stable window of a restart; zero after the idle time; at most the rates; the
-    bounds; the host. The host's room never takes what is ready, and one replica is always tried.
+    In this order: what the load asks for (the larger of both windows; slots for all that runs and waits now, where
+    requests wait; max(1, ceil(held / slots)) for requests that are held for a first replica); not below the scale-down
+    window's peak, nor below what there is in panic or within one stable window of a restart; zero after the idle time;
+    at most the rates; the bounds; the host. The host's room never takes what is ready, and one replica is always tried.
     """
     stable = needed(i.stable, i.slots, i.target, xp)
     burst = needed(i.panic, i.slots, i.target, xp)
-    queue = xp.where(i.waiting > 0, needed(i.busy + i.waiting, i.slots, i.target, xp), 0.0)
+    # A queue is of the moment: it gets slots, not the reserve that the target keeps above a mean.
+    queue = xp.where(i.waiting > 0, xp.ceil((i.busy + i.waiting) / i.slots - TOLERANCE), 0.0)
     woken = xp.where(i.held > 0, xp.maximum(1.0, xp.ceil(i.held / i.slots - TOLERANCE)), 0.0)
     asked = xp.maximum(stable, burst)
     desired = xp.maximum(xp.maximum(asked, queue), woken)

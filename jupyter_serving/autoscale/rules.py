@@ -65,10 +65,11 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
-def rules_of(own: Autoscaling | None, settings: Settings) -> Rules:
+def rules_of(own: Autoscaling | None, settings: Settings | Rules) -> Rules:
     """Rules of a served entity: its own fields, and the settings for those it leaves out.
 
-    Where only the stable window is given, the panic window is at most a tenth of it, as the default is.
+    Where only one of the two windows is its own, the panic window is at most a tenth of the stable one, or the other
+    way round it is cut to the stable one, so that a change of the settings cannot make stored rules wrong.
 
     Raises:
         InvalidParameter: a rule is outside its range.
@@ -78,7 +79,11 @@ def rules_of(own: Autoscaling | None, settings: Settings) -> Rules:
         name: float(getattr(settings, name) if value is None else value)
         for name, value in given.items()
     }
-    if given["stable_window_seconds"] is not None and given["panic_window_seconds"] is None:
+    stable, panic = given["stable_window_seconds"], given["panic_window_seconds"]
+    if stable is not None and panic is None:
         tenth = max(1.0, values["stable_window_seconds"] / 10)
         values["panic_window_seconds"] = min(values["panic_window_seconds"], tenth)
+    elif stable is None and panic is not None:
+        least = min(values["panic_window_seconds"], values["stable_window_seconds"])
+        values["panic_window_seconds"] = least
     return Rules(**values)

@@ -24,8 +24,11 @@ def load_in_words(inputs: Inputs, decision: Decision) -> str:
             f"requests for {_slots(i.held)} are held while no replica is ready, and one replica has "
             f"{_slots(i.slots)}"
         )
-    if i.waiting > 0 and math.ceil((i.busy + i.waiting) / share - 1e-6) >= decision.desired:
-        return f"requests for {_slots(i.waiting)} wait and for {_slots(i.busy)} run just now, and {carries}"
+    if i.waiting > 0 and math.ceil((i.busy + i.waiting) / i.slots - 1e-6) >= decision.desired:
+        return (
+            f"requests for {_slots(i.waiting)} wait and for {_slots(i.busy)} run just now, and one replica has "
+            f"{_slots(i.slots)}"
+        )
     window, mean = (i.panic_window, i.panic) if i.panic > i.stable else (i.stable_window, i.stable)
     return f"the mean load of the last {_seconds(window)} was {_slots(mean)}, and {carries}"
 

@@ -45,6 +45,12 @@ class Mean:
                 return
         self._slices.append([start, now, area])
 
+    def resize(self, window: float, now: float) -> None:
+        """Look at so many seconds from now on; of a longer window, what was not kept counts as not having been."""
+        if window > self.window:
+            self.began = max(self.began, now - self.window)
+        self.window = window
+
     def value(self, now: float) -> float:
         """The mean at ``now``; 0.0 where nothing has been told."""
         self._forget(now)

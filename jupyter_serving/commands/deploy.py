@@ -75,8 +75,23 @@ def serving_options(options: argparse.Namespace) -> Options:
         when_no_room=options.when_no_room,
         deadline_seconds=options.deadline,
         reload_every_seconds=options.reload_every,
+        autoscaling=_rules(options),
         environment_vars=variables,
     )
+
+
+def _rules(options: argparse.Namespace) -> dict[str, float]:
+    """Rules of the autoscaler that were given, by their names in the API."""
+    given = {
+        "target_utilisation": options.target_utilisation,
+        "stable_window_seconds": options.stable_window,
+        "panic_window_seconds": options.panic_window,
+        "panic_threshold": options.panic_threshold,
+        "scale_down_window_seconds": options.scale_down_window,
+        "max_scale_up_rate": options.max_scale_up_rate,
+        "max_scale_down_rate": options.max_scale_down_rate,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def registry(options: argparse.Namespace) -> Registry | None:

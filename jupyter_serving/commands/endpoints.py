@@ -1,4 +1,4 @@
-"""``jupyter serving list | get | query | logs | events | token | delete``."""
+"""``jupyter serving list | get | query | logs | events | why | token | delete``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .. import cards, payload
 from ..errors import InvalidParameter
 from ..handle import Endpoint
 from ..transport import JSON_TYPE
+from ..why import Why
 from . import console
 
 
@@ -113,6 +114,17 @@ def events(options: argparse.Namespace) -> int:
         return 0
     for event in found:
         print(f"{moment(event)}  {event['type']:<24} {event['message']}")
+    return 0
+
+
+def why(options: argparse.Namespace) -> int:
+    """Why so many replicas, and the last changes."""
+    client = console.client(options, console.Progress())
+    answer = client.autoscaling(options.name, options.limit)
+    if options.json:
+        console.print_json(answer)
+    else:
+        print(repr(Why(options.name, answer)))
     return 0
 
 

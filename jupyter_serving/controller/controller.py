@@ -20,6 +20,7 @@ from ..settings import Settings
 from .answers import Answers
 from .certificates import Certificates
 from .changes import Changes
+from .decisions import Decisions
 from .endpoints import Endpoints
 from .history import History, States
 from .journal import Journal
@@ -56,9 +57,8 @@ class Controller:
         self.models = Models(
             places.models, settings.allow_unsigned_models, default_registry(places)
         )
-        self.scaling = Scaling(
-            time.time, settings.target_utilisation, settings.scale_down_window_seconds
-        )
+        self.decisions = Decisions(store)
+        self.scaling = Scaling(time.time, record=self.decisions.record)
         self.history = History(places.history, self._states)
         self.certificates = Certificates()
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
@@ -221,10 +221,8 @@ class Controller:
         for replica in self.store.replicas.values():
             if replica.phase in places and replica.endpoint in found:
                 found[replica.endpoint][places[replica.phase]] += 1
-        for key, wanted in self.scaling.wanted().items():
-            endpoint = key.partition(":")[0]
-            if endpoint in found:
-                found[endpoint][2] += wanted
+        for endpoint, states in found.items():
+            states[2] = sum(self.scaling.wanted(endpoint).values())
         return {endpoint: (s[0], s[1], s[2]) for endpoint, s in found.items()}
 
     async def _noticed(self, message: dict[str, Any]) -> None:

@@ -143,7 +143,7 @@ class Reconciler:
                 await self._maintenance.skipped(endpoint, why)
             case Forget():
                 await self._store.forget_endpoint(endpoint)
-                self._scaling.drop({k for k in self._scaling.entities if k.startswith(endpoint.id)})
+                self._scaling.drop(set(self._scaling.of(endpoint.id)))
                 self._journal.remove(endpoint.id)
 
     def _moved(self, to: ReplicaPhase, record: ReplicaRecord) -> ReplicaRecord:

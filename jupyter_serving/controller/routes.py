@@ -11,6 +11,7 @@ from .. import api
 from ..errors import InvalidParameter, NotFound
 from .controller import Controller
 from .rest import Handler
+from .rest_autoscaling import Autoscaling
 from .rest_changes import CancelUpdate, Configs, Reload, Rollback
 from .rest_history import History
 
@@ -234,6 +235,7 @@ def application(controller: Controller) -> web.Application:
         (rf"{base}/{NAME}/events", Events),
         (rf"{base}/{NAME}/starts", Starts),
         (rf"{base}/{NAME}/history", History),
+        (rf"{base}/{NAME}/autoscaling", Autoscaling),
         (rf"{base}/{NAME}/tokens", Tokens),
         (rf"{own}/status", Status),
         (rf"{own}/prepare", Prepare),

@@ -1,66 +1,80 @@
 """Wanted replicas per served entity: what the gateway reports goes in, decisions come out.
 
-Effects stay outside: ``wake``, ``observe`` and ``tick`` return whether the wanted number changed, and the caller
-enqueues the endpoint. Time is the wall clock in seconds, injected.
+Effects stay outside: ``wake``, ``observe`` and ``tick`` return whose wanted number changed, and the caller enqueues the
+endpoint; decisions worth keeping are handed to ``record``. An entity costs nothing until a request comes for it or a
+window of its rules ends: those dates are kept in a heap. Time is the wall clock in seconds, injected.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from ..autoscale.policy import Cause, Decision, Inputs, decide
+from ..autoscale.rules import Rules
 from ..workloads import Capacity
-from .decision_v1 import Decision, Inputs, decide
+from .scaled import Entity
 
-RATE_WINDOW = 10.0
+DEFAULT = Rules()
+Limits = Callable[[str], tuple[float, float]]
+"""What the host allows an entity, by key: replicas in all (inf: no bound), 1.0 where CPU pressure forbids growth."""
 
 
-@dataclass(slots=True)
-class Entity:
-    """Live figures of one served entity.
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision worth keeping: other replicas are wanted than before, or another bound holds them back."""
 
-    ``group``: requests that one slot takes together (1 without batching), as its replicas last had it.
-    """
+    key: str
+    at: float
+    inputs: Inputs
+    decision: Decision
 
-    capacity: Capacity
-    idle_limit: float
-    wanted: int
-    active_at: float
-    floor: int
-    held: int = 0
-    held_since: float | None = None
-    in_flight: int = 0
-    queued: int = 0
-    group: float = 1.0
-    reason: str = ""
-    wishes: deque[tuple[float, int]] = field(default_factory=deque)
-    arrivals: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def rate(self, now: float) -> float:
-        """Arrivals per second over the last ``RATE_WINDOW`` seconds."""
-        while self.arrivals and self.arrivals[0][0] <= now - RATE_WINDOW:
-            self.arrivals.popleft()
-        return sum(n for _, n in self.arrivals) / RATE_WINDOW
+def unlimited(key: str) -> tuple[float, float]:
+    """A host without bounds."""
+    return math.inf, 0.0
 
 
 class Scaling:
-    """Decisions for all served entities, by entity key."""
+    """Decisions for all served entities, by entity key.
+
+    Args:
+        clock: wall clock in seconds.
+        limits: what the host allows.
+        record: takes decisions worth keeping.
+    """
 
     def __init__(
-        self, clock: Callable[[], float], target_utilisation: float, down_window: float
+        self,
+        clock: Callable[[], float],
+        limits: Limits = unlimited,
+        record: Callable[[Decided], None] = lambda _: None,
     ) -> None:
-        self._clock = clock
-        self._target = target_utilisation
-        self._window = down_window
+        self._clock, self._record = clock, record
+        self.limits = limits
         self.entities: dict[str, Entity] = {}
+        self._of: dict[str, dict[str, Entity]] = {}
+        self._heap: list[tuple[float, str]] = []
+        # The date in the heap that counts for each entity; others of it there are void.
+        self._date: dict[str, float] = {}
+        # The bound that was last recorded of each entity, and when without a change.
+        self._bound: dict[str, tuple[Cause | None, float]] = {}
+
+    # -- who there is --------------------------------------------------------------------------------
 
     def track(
-        self, key: str, capacity: Capacity, idle_limit: float, ready: int, floor: int
+        self,
+        key: str,
+        capacity: Capacity,
+        idle_limit: float,
+        ready: int,
+        floor: int,
+        rules: Rules = DEFAULT,
     ) -> Entity:
-        """Begin to decide for an entity, or update its bounds.
+        """Begin to decide for an entity, or update its bounds; ``wanted`` follows at once.
 
         Args:
             key: entity key.
@@ -68,101 +82,118 @@ class Scaling:
             idle_limit: idle seconds before zero; inf for never.
             ready: replicas that are up now (after a restart of the controller that capacity is held).
             floor: never fewer (within the bounds): what an update that is under way needs of it; 0 without one.
+            rules: windows, thresholds and rates.
         """
-        known = self.entities.get(key)
-        if known is None:
-            wanted = min(capacity.max_replicas, max(ready, capacity.min_replicas, floor))
-            now = self._clock()
-            known = Entity(capacity, idle_limit, wanted, now, floor)
-            # An empty history must not shrink what was up before a restart.
-            known.wishes.append((now, wanted))
-            self.entities[key] = known
-        known.capacity, known.idle_limit = capacity, idle_limit
-        if known.floor and not floor:
-            known.active_at = self._clock()
-        known.floor = floor
-        if known.wanted < floor:
-            self._decide(known)
-        return known
+        now = self._clock()
+        entity = self.entities.get(key)
+        if entity is None:
+            entity = Entity(capacity, rules, idle_limit, ready, now)
+            self.entities[key] = self._of.setdefault(_endpoint(key), {})[key] = entity
+        if entity.set(capacity, idle_limit, ready, floor, rules, now) or entity.last is None:
+            self._decide(key, entity, now)
+        return entity
 
     def load(self, key: str) -> float:
         """Slots that the present load of an entity asks for; 0 for one that is not tracked."""
         entity = self.entities.get(key)
-        if entity is None:
-            return 0.0
-        return (entity.in_flight + entity.queued) / entity.group / self._target
+        return 0.0 if entity is None else entity.asks(self._clock())
 
     def drop(self, keys: set[str]) -> None:
         """Forget entities."""
-        for key in keys:
-            self.entities.pop(key, None)
+        for key in keys & self.entities.keys():
+            del self.entities[key]
+            own = self._of[_endpoint(key)]
+            del own[key]
+            if not own:
+                del self._of[_endpoint(key)]
+            self._date.pop(key, None)
+            self._bound.pop(key, None)
 
-    def wanted(self) -> Mapping[str, int]:
-        """Wanted replicas by entity key."""
-        return {key: entity.wanted for key, entity in self.entities.items()}
+    def of(self, endpoint: str) -> Mapping[str, Entity]:
+        """Entities of an endpoint's id, by key."""
+        return self._of.get(endpoint, {})
+
+    def wanted(self, endpoint: str) -> dict[str, int]:
+        """Wanted replicas of an endpoint's entities, by entity key."""
+        return {key: entity.wanted for key, entity in self.of(endpoint).items()}
+
+    def in_flight(self, endpoint: str) -> dict[str, int]:
+        """Requests in flight by replica of an endpoint, as its gateway last told."""
+        told: dict[str, int] = {}
+        for entity in self.of(endpoint).values():
+            told |= entity.replicas
+        return told
+
+    # -- what happens --------------------------------------------------------------------------------
 
     def wake(self, key: str, held: int, since: float) -> bool:
         """``held`` requests wait since ``since`` and no replica is ready; True if more replicas are wanted now."""
         entity = self.entities.get(key)
         if entity is None:
             return False
-        entity.held = held
-        if entity.held_since is None:
-            entity.held_since = since
-        entity.active_at = self._clock()
-        return self._decide(entity)
+        now = self._clock()
+        entity.held(held, since, now)
+        return self._decide(key, entity, now)
 
     def observe(self, key: str, figures: Mapping[str, Any]) -> bool:
-        """Take one second of the gateway's figures; True if the wanted number changed."""
+        """Take one report of the gateway; True if the wanted number changed."""
         entity = self.entities.get(key)
         if entity is None:
             return False
         now = self._clock()
-        entity.in_flight = int(figures.get("in_flight", 0))
-        entity.queued = int(figures.get("queued", 0))
-        if figures.get("slots") and figures.get("capacity"):
-            entity.group = max(1.0, figures["capacity"] / figures["slots"])
-        if arrivals := int(figures.get("arrivals", 0)):
-            entity.arrivals.append((now, arrivals))
-        if arrivals or figures.get("finished") or entity.in_flight or entity.queued:
-            entity.active_at = now
-        if entity.queued == 0:
-            entity.held, entity.held_since = 0, None
-        return self._decide(entity)
+        entity.told(figures, now)
+        return self._decide(key, entity, now)
 
     def tick(self) -> set[str]:
-        """Decide for entities of which nothing was heard; return the keys whose wanted number changed."""
-        return {
-            key for key, entity in self.entities.items() if entity.wanted and self._decide(entity)
-        }
-
-    def _decide(self, entity: Entity) -> bool:
+        """Decide where a date has passed; return the keys whose wanted number changed."""
         now = self._clock()
-        decision = decide(self._inputs(entity, now))
-        if decision.wanted < entity.floor:
-            decision = Decision(entity.floor, f"{entity.floor} for the update under way")
-        changed = decision.wanted != entity.wanted
-        if decision.wanted > entity.wanted:
-            entity.wishes.append((now, decision.wanted))
-        if changed:
-            entity.wanted, entity.reason = decision.wanted, decision.reason
+        changed = set()
+        while self._heap and self._heap[0][0] <= now:
+            date, key = heapq.heappop(self._heap)
+            if self._date.get(key) != date:
+                continue
+            del self._date[key]
+            if self._decide(key, self.entities[key], now):
+                changed.add(key)
         return changed
 
-    def _inputs(self, entity: Entity, now: float) -> Inputs:
-        while entity.wishes and entity.wishes[0][0] < now - self._window:
-            entity.wishes.popleft()
-        # A slot that batches is one busy slot when its group is full: the replica has measured that so many requests
-        # take at most twice the time of one.
-        load = (entity.in_flight + entity.queued) / entity.group
-        slots = entity.capacity.slots_per_replica * self._target
-        entity.wishes.append((now, math.ceil(load / slots)))
-        return Inputs(
-            capacity=entity.capacity,
-            busy=load,
-            held=math.ceil(entity.held / entity.group),
-            current=entity.wanted,
-            peak=max(wish for _, wish in entity.wishes),
-            idle=now - entity.active_at,
-            idle_limit=entity.idle_limit,
-            target_utilisation=self._target,
-        )
+    def now(self) -> float:
+        """The clock that decisions are dated by."""
+        return self._clock()
+
+    def present(self, key: str) -> tuple[Inputs, Decision]:
+        """What would be decided just now, without an effect; KeyError for an unknown entity."""
+        inputs = self.entities[key].inputs(self._clock(), *self.limits(key))
+        return inputs, decide(inputs)
+
+    # -- inside --------------------------------------------------------------------------------------
+
+    def _decide(self, key: str, entity: Entity, now: float) -> bool:
+        room, pressed = self.limits(key)
+        inputs = entity.inputs(now, room, pressed)
+        decision = decide(inputs)
+        entity.take(now, inputs, decision)
+        self._schedule(key, entity.due(now))
+        changed = bool(entity.wanted != inputs.current)
+        if self._is_news(key, entity, decision.cause, now, changed):
+            self._record(Decided(key, now, inputs, decision))
+        return changed
+
+    def _is_news(self, key: str, entity: Entity, cause: Cause, now: float, changed: bool) -> bool:
+        """True for a change, and for another bound than before: that at most once in a stable window."""
+        bound = cause if cause.bound else None
+        known, since = self._bound.get(key, (None, -math.inf))
+        if not changed and (bound is known or now - since < entity.rules.stable_window_seconds):
+            return False
+        self._bound[key] = (bound, since if changed else now)
+        return True
+
+    def _schedule(self, key: str, due: float) -> None:
+        """See to it that ``tick`` looks at the entity at ``due``: an earlier date in the heap does as well."""
+        if due < self._date.get(key, math.inf):
+            self._date[key] = due
+            heapq.heappush(self._heap, (due, key))
+
+
+def _endpoint(key: str) -> str:
+    return key.partition(":")[0]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any
 
+from ..autoscale.rules import rules_of
 from ..environments.environment import Environment
 from ..settings import Settings
 from . import reloads
@@ -60,12 +61,12 @@ class Survey:
             endpoint=endpoint,
             configs={c.version: c for c in configs},
             replicas=replicas,
-            wanted=self._scaling.wanted(),
+            wanted=self._scaling.wanted(endpoint.id),
             fetched=self.fetched(configs),
             staged=self.staged(configs),
             held_off={key for key in keys if self._setbacks.held_off(key)},
             drained=self.drained,
-            in_flight={},
+            in_flight=self._scaling.in_flight(endpoint.id),
             now=int(now * 1000),
             drain_grace=int(self._settings.drain_grace_seconds * 1000),
             deploy_deadline=int(self.deadline(pending) * 1000),
@@ -213,11 +214,13 @@ class Survey:
         for key, entity in entities.items():
             up = sum(r.key == key and r.phase is ReplicaPhase.READY for r in replicas)
             limit = idle_limit_of(entity.spec, self._settings)
-            self._scaling.track(key, capacity_of(entity.spec), limit, up, needed.get(key, 0))
-        known = {k for k in self._scaling.entities if k.startswith(f"{endpoint.id}:")}
+            rules = rules_of(entity.spec.autoscaling, self._settings)
+            bounds = capacity_of(entity.spec)
+            self._scaling.track(key, bounds, limit, up, needed.get(key, 0), rules)
+        known = set(self._scaling.of(endpoint.id))
         self._scaling.drop(known - entities.keys())
         # Where nothing is wanted any more, the next request is worth a try again.
-        wanted = self._scaling.wanted()
+        wanted = self._scaling.wanted(endpoint.id)
         self._setbacks.forget(known - entities.keys() | {k for k in entities if not wanted[k]})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from .. import api
 from ..api import Batching, Capture, ServedEntityInput, TrafficConfig, UpdatePolicy
+from ..autoscale.rules import Rules, rules_of
 from ..errors import InvalidParameter
 from ..workloads import workload_type
 from .sizing import capacity_of
@@ -56,6 +57,7 @@ def _entity(spec: ServedEntityInput, gpus: int) -> None:
     period(spec.scale_to_zero_seconds, "scale_to_zero_seconds")
     period(spec.reload_every_seconds, "reload_every_seconds")
     _batching(spec.batching)
+    rules_of(spec.autoscaling, Rules())
     _variables(spec.environment_vars)
 
 

@@ -23,7 +23,7 @@ from ..api import (
 )
 from .phases import count, deployment, endpoint_phase, readiness
 from .records import ConfigRecord, EndpointRecord, EntityRecord, ReplicaPhase, ReplicaRecord, Wanted
-from .scaling import Entity
+from .scaled import Entity
 
 
 @dataclass(frozen=True, slots=True)

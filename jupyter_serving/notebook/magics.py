@@ -15,6 +15,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from ..cli import add_history_options, add_options
 from ..errors import ServingError
+from ..why import Why
 from . import serving
 from .display import Log, Table
 
@@ -33,6 +34,7 @@ USAGE = """%serve VERB ...
   %serve rollback NAME [VERSION]                go back to an earlier one
   %serve cancel NAME                            end the update in progress
   %serve reload NAME                            replace every replica by a fresh one
+  %serve why NAME                               why it has so many replicas, and the last changes
   %serve stop NAME, %serve start NAME           stop serving, serve again
   %serve delete NAME                            remove it; the registered model stays
   %serve log MODEL --name NAME [--data DF]      register a model without deploying it
@@ -85,6 +87,9 @@ def _parser(verb: str) -> _Parser:
             parser.add_argument("--limit", type=int, default=50)
         case "history":
             add_history_options(parser)
+        case "why":
+            parser.add_argument("name")
+            parser.add_argument("--limit", type=int, default=10, metavar="N")
         case "delete":
             parser.add_argument("name")
             parser.add_argument(
@@ -113,6 +118,7 @@ VERBS = (
     "rollback",
     "cancel",
     "reload",
+    "why",
     "stop",
     "start",
     "delete",
@@ -249,6 +255,10 @@ class ServeMagics(Magics):
     def _reload(self, options: argparse.Namespace, _: str | None) -> Any:
         endpoint = serving.default.ask(lambda client: client.reload(options.name))
         return serving.waited(endpoint, options.timeout, wait=not options.no_wait)
+
+    def _why(self, options: argparse.Namespace, _: str | None) -> Any:
+        answer = serving.default.ask(lambda client: client.autoscaling(options.name, options.limit))
+        return Why(options.name, answer)
 
     def _stop(self, options: argparse.Namespace, _: str | None) -> Any:
         return serving.default.ask(lambda client: client.stop(options.name))

@@ -83,6 +83,7 @@ def deploy(
     when_no_room: str | None = None,
     deadline: float | None = None,
     reload_every: float | None = None,
+    autoscaling: Mapping[str, float] | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
 ) -> Endpoint:
@@ -107,6 +108,7 @@ def deploy(
             requests while the old one makes room.
         deadline: longest time in seconds until it is ready; then the deployment fails.
         reload_every: replicas that are so many seconds old are replaced by fresh ones; default: never.
+        autoscaling: rules that differ from the settings, such as ``{"target_utilisation": 0.5}``.
         tracking_uri, registry_uri: MLflow store and registry of the model; default: the configured ones.
 
     Raises:
@@ -126,6 +128,7 @@ def deploy(
         when_no_room=when_no_room,
         deadline_seconds=deadline,
         reload_every_seconds=reload_every,
+        autoscaling=autoscaling or {},
     )
     stores = None
     if tracking_uri or registry_uri:

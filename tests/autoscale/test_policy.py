@@ -133,8 +133,8 @@ def test_a_burst_from_zero_starts_enough_replicas_at_once() -> None:
 
 
 def test_a_queue_counts_as_it_stands() -> None:
-    decision = decide(replace(BASE, busy=4.0, waiting=8.0, stable=3.0, panic=6.0))
-    assert (decision.wanted, decision.cause) == (5, Cause.WAITING)
+    decision = decide(replace(BASE, busy=4.0, waiting=8.0, stable=3.0, panic=5.0))
+    assert (decision.wanted, decision.cause) == (3, Cause.WAITING)
 
 
 def test_the_shorter_window_leads_up_and_panics() -> None:

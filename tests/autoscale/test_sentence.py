@@ -60,8 +60,8 @@ LOADED = replace(BASE, stable=25.0, panic=25.0, current=2.0, ready=2.0)
         (
             replace(BASE, busy=4.0, waiting=8.0),
             Cause.WAITING,
-            "Up from 1 to 5 replicas: requests for 8 slots wait and for 4 slots run just now, and one replica is to "
-            "carry 2.8 of its 4 slots (target 70%).",
+            "Up from 1 to 3 replicas: requests for 8 slots wait and for 4 slots run just now, and one replica has "
+            "4 slots.",
         ),
         (
             replace(BASE, stable=7.6, panic=7.0, current=2.0, ready=2.0),
