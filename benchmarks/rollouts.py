@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,34 +96,37 @@ def measure(
     Raises:
         PeerFailed: the endpoint does not come up, or answers wrong before the measuring.
     """
-    made = versions(folder / "versions", samples)
+    made = versions(folder / "versions", range(1, samples + 1))
+    # The same forest twice: versions that differ in nothing but their name can be told apart by no answer.
+    twins = versions(folder / "twins", (0, 0))
     peer = OurPeer(subject, folder / "rollouts", options=OPTIONS)
     try:
         trial.start(peer, subject, (1,))
         deploys = [_update(peer, subject.name, model) for model in made]
         say(f"{samples} new versions: worst {max(deploys):.2f} s")
-        _update(peer, subject.name, subject.directory)
+        _update(peer, subject.name, twins[1])
         # Its answers to compare with: those of the config that is up now.
         started = trial.start(_Up(peer), subject, (1,))
         seconds = max(1.0, TIMES * max(deploys)) + AHEAD
-        tries = [_rollout(peer, started, generator, seconds) for _ in range(samples)]
+        tries = [_rollout(peer, started, generator, seconds, twins[n % 2]) for n in range(samples)]
         say(f"{samples} rollouts under load: {[round(t.added, 1) for t in tries]} ms")
         return Rollouts(deploys, tries)
     finally:
         peer.stop()
 
 
-def versions(folder: Path, count: int) -> list[Path]:
-    """Forests of other seeds: same environment, other model."""
+def versions(folder: Path, seeds: Iterable[int]) -> list[Path]:
+    """A forest of each seed: same environment, other model."""
     from mlflow import sklearn as flavour
     from mlflow.models import infer_signature
     from sklearn.datasets import load_iris
     from sklearn.ensemble import RandomForestClassifier
 
     features, target = load_iris(return_X_y=True, as_frame=True)
-    paths = [folder / str(seed) for seed in range(1, count + 1)]
+    paths = []
     with quiet():
-        for seed, path in enumerate(paths, 1):
+        for number, seed in enumerate(seeds):
+            path = folder / str(number)
             model = RandomForestClassifier(10, random_state=seed).fit(features, target)
             flavour.save_model(
                 model,
@@ -132,6 +135,7 @@ def versions(folder: Path, count: int) -> list[Path]:
                 input_example=features.head(2),
                 serialization_format="cloudpickle",
             )
+            paths.append(path)
     return paths
 
 
@@ -153,15 +157,17 @@ def _update(peer: OurPeer, name: str, model: Path) -> float:
     return time.monotonic() - begun
 
 
-def _rollout(peer: OurPeer, started: Started, generator: Generator, seconds: float) -> Rollout:
+def _rollout(
+    peer: OurPeer, started: Started, generator: Generator, seconds: float, model: Path
+) -> Rollout:
     """Load before, then the same load with an update in it."""
-    subject = started.subject
+    name = started.subject.name
     order = Order(started.targets[1], CONNECTIONS, seconds, rate=RATE)
     before = generator.run(order)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(generator.run, order)
         time.sleep(order.warm + AHEAD)
-        took = _update(peer, subject.name, subject.directory)
+        took = _update(peer, name, model)
         during: Result = running.result()
     faults = before.faults + during.faults
     return Rollout(

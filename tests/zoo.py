@@ -203,6 +203,11 @@ class Zoo:
         """A pyfunc that doubles."""
         return self._pyfunc("doubles", Doubles())
 
+    def doubles_again(self) -> str:
+        """The same model as version 2 of ``doubles``."""
+        self.doubles()
+        return self._pyfunc("doubles", Doubles(), version=2)
+
     def doubles_rows(self) -> str:
         """A pyfunc that doubles and declares that it does so row by row."""
         return self._pyfunc("doubles-rows", Doubles(), metadata=ROW_WISE)

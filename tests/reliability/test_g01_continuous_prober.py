@@ -32,11 +32,21 @@ def changes(played: Played) -> dict[str, Callable[[], None]]:
             traffic_config=HALVES,
         )
 
+    def rollback() -> None:
+        stage.client.rollback(played.name, 1)
+        stage.client.wait(played.name)
+
+    def reload() -> None:
+        before = set(stage.leaders())
+        stage.client.reload(played.name)
+        until(lambda: not before & set(stage.leaders()), what="the end of every replica before")
+
     return {
         "version switch": lambda: played.update(stage.entity(second, **SLOTS)),
         "config change": lambda: played.update(stage.entity(second, **changed)),
         "traffic split": split,
-        "rollback": lambda: played.update(stage.entity(first, **SLOTS)),
+        "rollback": rollback,
+        "reload": reload,
         "scale up": lambda: scale_up(played),
         "scale down": lambda: until(lambda: replicas(played) == 2, what="two replicas"),
     }

@@ -32,7 +32,7 @@ def shortfall(load: OpenLoop, first: str, last: str) -> float:
 def test_a_rollout_is_not_felt(stage: Stage, pace: Pace) -> None:
     slower = []
     with stage.endpoint(stage.zoo.doubles()) as played:
-        entity = stage.entity(stage.zoo.doubles())
+        versions = (stage.zoo.doubles_again(), stage.zoo.doubles())
         with OpenLoop(played.url, played.authorization, ROWS, rate=RATE) as load:
             load.flows()
             for number in range(pace.rollouts):
@@ -40,8 +40,9 @@ def test_a_rollout_is_not_felt(stage: Stage, pace: Pace) -> None:
                 load.mark(calm)
                 time.sleep(CALM)
                 load.mark(begin)
-                played.update(entity)
-                until(lambda: len(stage.leaders()) == 1, what="the old replica's end")
+                before = set(stage.leaders())
+                played.update(stage.entity(versions[number % 2]))
+                until(lambda b=before: not b & set(stage.leaders()), what="the old replica's end")
                 load.flows()
                 time.sleep(max(0.0, load.marks[begin] + WINDOW - time.monotonic()))
                 load.mark(end)
