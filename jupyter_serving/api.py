@@ -337,9 +337,16 @@ def encode(value: Any) -> bytes:
 
 
 def _without_null(value: Any) -> Any:
+    # Plain values are told apart here and not by a call each: a list answer holds tens of thousands of them.
     if isinstance(value, dict):
-        return {k: _without_null(v) for k, v in value.items() if v is not None}
-    return [_without_null(v) for v in value] if isinstance(value, list) else value
+        return {
+            k: _without_null(v) if isinstance(v, (dict, list)) else v
+            for k, v in value.items()
+            if v is not None
+        }
+    if isinstance(value, list):
+        return [_without_null(v) if isinstance(v, (dict, list)) else v for v in value]
+    return value
 
 
 def decode(kind: type[Any], body: bytes) -> Any:

@@ -101,6 +101,8 @@ class Answers:
         replicas: Sequence[ReplicaRecord],
         now: float,
     ) -> str:
+        if endpoint.pending is None and not replicas:
+            return ""  # at rest: the list asks this of every endpoint
         pending = self._store.config(endpoint.id, endpoint.pending)
         configs = [pending] if pending else []
         return progress.told(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -214,16 +215,13 @@ class Controller:
         refused, gaps = by_id(message.get("refused", {})), by_id(message.get("gaps", {}))
         self.history.observe(message["at"], message["entities"], refused, gaps)
 
-    def _states(self) -> States:
-        """Replicas of every endpoint, over all its configs: ready, starting, wanted."""
-        found = {endpoint: [0, 0, 0] for endpoint in self.store.endpoints}
-        places = {ReplicaPhase.READY: 0, ReplicaPhase.STARTING: 1}
-        for replica in self.store.replicas.values():
-            if replica.phase in places and replica.endpoint in found:
-                found[replica.endpoint][places[replica.phase]] += 1
-        for endpoint, states in found.items():
-            states[2] = sum(self.scaling.wanted(endpoint).values())
-        return {endpoint: (s[0], s[1], s[2]) for endpoint, s in found.items()}
+    def _states(self, endpoint: str) -> States | None:
+        """Replicas of an endpoint, over all its configs: ready, starting, wanted; None where there is none."""
+        if endpoint not in self.store.endpoints:
+            return None
+        phases = Counter(r.phase for r in self.store.replicas_of(endpoint))
+        wanted = sum(self.scaling.wanted(endpoint).values())
+        return phases[ReplicaPhase.READY], phases[ReplicaPhase.STARTING], wanted
 
     async def _noticed(self, message: dict[str, Any]) -> None:
         """A replica says that it serves worse than before (its batching went off, say)."""

@@ -33,7 +33,7 @@ USUAL_STEPS = 600
 CLIENTS_DOING = frozenset({"client_gone", "token", "unknown_entity"})
 
 # Replicas that are ready, starting and wanted, by endpoint id.
-States = Mapping[str, tuple[int, int, int]]
+States = tuple[int, int, int]
 T = TypeVar("T")
 
 
@@ -78,7 +78,7 @@ class History:
     def __init__(
         self,
         folder: Path,
-        states: Callable[[], States],
+        states: Callable[[str], States | None],
         clock: Callable[[], float] = time.time,
         later: Callable[[float, Callable[[], None]], Any] | None = None,
     ) -> None:
@@ -141,25 +141,25 @@ class History:
             count(rows.setdefault(key.partition(":")[0], Row(int(at))), figures)
         for endpoint, reasons in refused.items():
             count(rows.setdefault(endpoint, Row(int(at))), {"refused": reasons})
-        states = self._states() if rows else {}
         for endpoint, row in rows.items():
-            if endpoint in states:
+            states = self._states(endpoint)
+            if states is not None:
                 # Requests that left for another config since the last report make the sum fall below zero.
                 row.numbers["arrivals"] = max(0, row.numbers["arrivals"])
                 row.numbers["gap_ms"] = round(1000 * gaps.get(endpoint, 0.0))
-                self._take(endpoint, row, states[endpoint])
+                self._take(endpoint, row, states)
 
     def cold_start(self, endpoint: str) -> None:
         """A request has waited for a start, and is answered."""
-        states = self._states()
-        if endpoint in states:
+        states = self._states(endpoint)
+        if states is not None:
             row = Row(int(self._clock()))
             row.numbers["cold_starts"] = 1
-            self._take(endpoint, row, states[endpoint])
+            self._take(endpoint, row, states)
 
     def changed(self, endpoint: str) -> None:
         """Something of an endpoint may have changed: its replicas are written down where they have."""
-        now, before = self._states().get(endpoint), self._last.get(endpoint)
+        now, before = self._states(endpoint), self._last.get(endpoint)
         if now is None or now == before:
             return
         if before is not None:

@@ -52,7 +52,7 @@ class World:
         self.history = self.fresh()
 
     def fresh(self) -> History:
-        return History(self.folder, lambda: self.states, lambda: self.now, self._later)
+        return History(self.folder, self.states.get, lambda: self.now, self._later)
 
     def _later(self, seconds: float, run: Callable[[], None]) -> Timer:
         self.timers.append(Timer(self.now + seconds, run))
