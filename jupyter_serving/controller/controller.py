@@ -59,7 +59,7 @@ class Controller:
             places.models, settings.allow_unsigned_models, default_registry(places)
         )
         self.decisions = Decisions(store)
-        self.scaling = Scaling(time.time, record=self.decisions.record)
+        self.scaling = Scaling(time.time, self._limits, self.decisions.record)
         self.history = History(places.history, self._states)
         self.certificates = Certificates()
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
@@ -214,6 +214,9 @@ class Controller:
 
         refused, gaps = by_id(message.get("refused", {})), by_id(message.get("gaps", {}))
         self.history.observe(message["at"], message["entities"], refused, gaps)
+
+    def _limits(self, key: str) -> tuple[float, float]:
+        return self.resources.limits(key)
 
     def _states(self, endpoint: str) -> States | None:
         """Replicas of an endpoint, over all its configs: ready, starting, wanted; None where there is none."""

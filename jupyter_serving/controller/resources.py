@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -103,15 +104,15 @@ class Resources:
         needs = [(self.need(entity), count) for entity, count in wants]
         return placement.shortage(self.space(freed), needs)
 
-    def limits(self, key: str) -> tuple[float, bool]:
-        """How many replicas of an entity (by key) the host can take in all; whether it is too contended to add any."""
+    def limits(self, key: str) -> tuple[float, float]:
+        """How many replicas of an entity (by key) the host can take in all; 1.0 where it is too contended for more."""
         endpoint, version, name = key.split(":", 2)
         config = self._store.config(endpoint, int(version))
         if config is None:
-            return float("inf"), False
+            return math.inf, 0.0
         own = sum(r.key == key for r in self._placed())
         pressed = placement.pressed(self.host, self._settings.cpu_pressure_limit)
-        return placement.room(self.space(), self.need(config.entity(name)), own), pressed
+        return placement.room(self.space(), self.need(config.entity(name)), own), float(pressed)
 
     def lasting(self, key: str) -> str | None:
         """What callers of an entity should know: it has been short of something for longer than they should wait."""
