@@ -35,14 +35,14 @@ class Trace:
         step: length of a step in seconds.
         arrivals: whole numbers of requests, shape (endpoints, steps).
         execution: seconds that a request holds a slot, shape (endpoints,).
-        cold_start: seconds of a cold start where the record tells them, else None.
+        ready: replicas at the beginning where the record tells them, else None.
     """
 
     start: float
     step: float
     arrivals: Counts
     execution: Floats
-    cold_start: float | None = None
+    ready: float | None = None
 
     @property
     def endpoints(self) -> int:
@@ -136,13 +136,16 @@ class Trace:
     def of_history(cls, answer: Mapping[str, Any]) -> Trace:
         """One endpoint from its own recorded history, as ``GET .../history`` answers.
 
-        The execution time is busy seconds by finished requests (Little's law). Steps without a record had no request.
+        The execution time is busy seconds by finished requests (Little's law). Steps without a record had no request;
+        what was before the first record is left out.
 
         Raises:
             InvalidParameter: nothing is recorded, or no request was.
         """
         columns: Mapping[str, Sequence[float | None]] = answer.get("columns") or {}
-        arrivals = np.nan_to_num(_column(columns, "arrivals"))
+        told = _column(columns, "arrivals")
+        first = int(np.argmax(~np.isnan(told))) if len(told) else 0
+        arrivals = np.nan_to_num(told[first:])
         if not len(arrivals) or not arrivals.sum():
             raise InvalidParameter(
                 "The endpoint's history holds no request.",
@@ -151,11 +154,14 @@ class Trace:
         busy = float(np.nansum(_column(columns, "busy_seconds")))
         finished = float(np.nansum(_column(columns, "finished")))
         execution = busy / finished if busy > 0 and finished > 0 else DEFAULT_EXECUTION
+        step, ready = float(answer["step"]), _column(columns, "ready")[first:]
+        known = ready[~np.isnan(ready)]
         return cls(
-            float(answer.get("start") or 0.0),
-            float(answer["step"]),
+            float(answer.get("start") or 0.0) + first * step,
+            step,
             np.round(arrivals)[None, :].astype(np.float32),
             np.array([execution]),
+            float(known[0]) if len(known) else None,
         )
 
 

@@ -64,12 +64,13 @@ def test_a_csv_that_is_none_is_told(tmp_path: Path, text: str, what: str) -> Non
 
 def test_of_history_takes_the_execution_time_from_littles_law() -> None:
     columns = {
-        "arrivals": [3, None, 0, 5],
-        "finished": [2, 1, None, 5],
-        "busy_seconds": [1.0, 0.5, None, 2.5],
+        "arrivals": [None, 3, None, 0, 5],
+        "finished": [None, 2, 1, None, 5],
+        "busy_seconds": [None, 1.0, 0.5, None, 2.5],
+        "ready": [None, 2, None, 1, 0],
     }
     trace = Trace.of_history({"start": 1000, "step": 10, "columns": columns})
-    assert (trace.start, trace.step, trace.seconds) == (1000, 10, 40)
+    assert (trace.start, trace.step, trace.seconds, trace.ready) == (1010, 10, 40, 2)
     assert trace.arrivals[0].tolist() == [3, 0, 0, 5]
     assert trace.execution[0] == pytest.approx(0.5)
 
