@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     _deploy(verbs)
     _endpoints(verbs)
     _query(verbs)
+    _simulate(verbs)
     quick = _verb(
         verbs,
         "quickstart",
@@ -238,6 +239,50 @@ def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
     delete = _verb(verbs, "delete", "commands.endpoints:delete", "delete an endpoint")
     delete.add_argument("name")
     delete.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def add_simulate_options(target: argparse.ArgumentParser) -> None:
+    """Arguments of ``simulate``, shared with ``%serve simulate``: how much of the record, and what is tried."""
+    target.add_argument(
+        "--hours", type=float, default=24.0, metavar="N", help="of arrivals (default 24)"
+    )
+    many = "comma list; each combination of lists is tried"
+    target.add_argument("--idle", metavar="SECONDS", help=f"idle time to zero, or never; {many}")
+    target.add_argument("--target", metavar="SHARE", help="share of the slots to keep busy, 0 to 1")
+    target.add_argument("--min", metavar="SLOTS", help="slots that are always up")
+    target.add_argument("--max", metavar="SLOTS", help="slots that are never exceeded")
+    target.add_argument(
+        "--scale-down-window", metavar="SECONDS", help="what was needed within it stays"
+    )
+
+
+def _simulate(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    simulate = _verb(
+        verbs,
+        "simulate",
+        "commands.simulate:run",
+        "show what the autoscaler would have done with other settings",
+    )
+    simulate.add_argument("name", nargs="?", help="endpoint whose recorded requests are taken")
+    add_simulate_options(simulate)
+    simulate.add_argument(
+        "--trace", metavar="FILE.csv", help="arrivals instead: time[,requests] in each line"
+    )
+    simulate.add_argument(
+        "--synthetic", metavar="KIND", help="arrivals instead: diurnal, bursty or mixed"
+    )
+    simulate.add_argument("--rate", type=float, metavar="R", help="synthetic requests per second")
+    simulate.add_argument(
+        "--endpoints", type=int, default=1, metavar="N", help="so many synthetic endpoints"
+    )
+    simulate.add_argument(
+        "--execution", type=float, default=0.05, metavar="SECONDS", help="of a request (0.05)"
+    )
+    simulate.add_argument("--cold-start", type=float, metavar="SECONDS", help="of a replica")
+    simulate.add_argument(
+        "--tick", type=float, default=5.0, metavar="SECONDS", help="step of the simulation (5)"
+    )
+    simulate.add_argument("--seed", type=int, default=0, metavar="N", help="of synthetic arrivals")
 
 
 def add_history_options(target: argparse.ArgumentParser) -> None:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import cards
+from . import cards, whatif
 from .configs import Configs
 from .history import History
 from .payload import Predictions
 from .waterfall import Starts
+from .whatif import Values, WhatIf
 from .why import Why
 
 if TYPE_CHECKING:
@@ -116,6 +117,16 @@ class Endpoint:
     def why(self, limit: int = 10) -> Why:
         """Why it has so many replicas, and the last changes; a notebook shows it as a card."""
         return Why(self.name, self.client.autoscaling(self.name, limit))
+
+    def simulate(self, *, hours: float = 24.0, **tried: Values) -> WhatIf:
+        """What the autoscaler would have done with other settings, over the recorded requests.
+
+        Args:
+            hours: of the record, up to now.
+            tried: ``idle`` (seconds to zero, inf: never), ``target`` (share of busy slots), ``min``, ``max`` (slots),
+                ``scale_down_window`` (seconds): a value, or a list of values; each combination is tried.
+        """
+        return whatif.recorded(self.client, self.name, hours, whatif.options(**tried))
 
     def token(self, comment: str = "") -> str:
         """A new token for programs: ``Authorization: Bearer <token>``. It is shown only here."""

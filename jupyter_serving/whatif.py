@@ -8,8 +8,10 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from . import cards
@@ -17,10 +19,14 @@ from .errors import InvalidParameter
 
 if TYPE_CHECKING:
     from .autoscale.traces import Trace
+    from .client import Client
 
 GUESSED_BYTES = 250e6
 GUESSED_COLD_START = 1.0
 MOST_SETTINGS = 500
+# Tens of seconds in so many hours are one answer of the history.
+HOURS_OF_TENS = 55.0
+Values = float | Sequence[float] | None
 HEADERS = (
     *("SETTING", "REPLICAS MEAN", "MAX", "COLD STARTS/DAY", "WAIT MEAN", "WAIT P95"),
     *("REFUSED", "BUSY", "GB-HOURS/DAY"),
@@ -80,7 +86,9 @@ def _median(values: Sequence[float], otherwise: float) -> float:
 
 
 def _source(what: str, value: str, count: int) -> str:
-    return f"{what}: {value} ({f'measured, {count} starts' if count else 'a guess: none measured'})."
+    return (
+        f"{what}: {value} ({f'measured, {count} starts' if count else 'a guess: none measured'})."
+    )
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,8 @@ def _with(facts: Facts, choice: Mapping[str, Any]) -> Facts:
     if "scale_down_window" in choice:
         rules["scale_down_window_seconds"] = float(choice["scale_down_window"])
     bounds = {name: choice[name] for name in ("idle", "low", "high") if name in choice}
+    if math.isinf(facts.idle) and math.isfinite(bounds.get("idle", math.inf)):
+        bounds.setdefault("low", 0)  # an idle time is tried where it never goes to zero
     return replace(facts, rules=rules, **bounds)
 
 
@@ -202,13 +212,53 @@ class WhatIf(list[Line]):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         headers = [name.capitalize() for name in HEADERS]
-        notes = "".join(f"<div>{cards.escape(note)}</div>" for note in self.notes)
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
         return {
             "text/plain": repr(self),
-            "text/html": f"<div>{cards.escape(self.title)}</div>"
+            "text/html": f"<div>{escape(self.title)}</div>"
             f"{cards.table_html(headers, [line.row() for line in self])}"
             f'<div style="{cards.DIM}; font-size: 90%">{notes}</div>',
         }
+
+
+def recorded(client: Client, name: str, hours: float, tried: Options) -> WhatIf:
+    """Simulate an endpoint over its own history.
+
+    Args:
+        client: of its server.
+        name: the endpoint.
+        hours: of the record, up to now.
+        tried: settings beside the present one.
+
+    Raises:
+        InvalidParameter: nothing is recorded in that time.
+    """
+    from .autoscale.traces import Trace
+
+    facts, end = facts_of(client, name), time.time()
+    step = 1 if hours <= 1 else 10 * math.ceil(hours / HOURS_OF_TENS)
+    told = client.history(name, end - hours * 3600, end, step)
+    answer = {"start": told.start, "step": told.step, "columns": told.columns}
+    return compare(Trace.of_history(answer), facts, tried)
+
+
+def facts_of(client: Client, name: str) -> Facts:
+    """What is known of an endpoint's first served entity.
+
+    Raises:
+        InvalidParameter: it has none.
+    """
+    scaled = client.autoscaling(name, 0)["served_entities"]
+    if not scaled:
+        raise InvalidParameter(f"The endpoint {name!r} has no served entity.", hint="Deploy one.")
+    facts = Facts.of(scaled[0], client.starts(name))
+    if len(scaled) == 1:
+        return facts
+    first = scaled[0].get("served_entity")
+    more = (
+        f"It has {len(scaled)} served entities: all requests are simulated as if {first} took them."
+    )
+    return replace(facts, notes=(*facts.notes, more))
 
 
 def compare(trace: Trace, facts: Facts, options: Options, title: str = "") -> WhatIf:
@@ -257,6 +307,29 @@ def _setting(facts: Facts) -> Any:
         )
     low, high = -(-facts.low // slots), -(-facts.high // slots)
     return Setting.of(Rules(**facts.rules), low, high, facts.idle)
+
+
+def options(
+    idle: Values = None,
+    target: Values = None,
+    min: Values = None,
+    max: Values = None,
+    scale_down_window: Values = None,
+) -> Options:
+    """Options from single values or lists of them."""
+    return Options(
+        idle=_listed(idle),
+        target=_listed(target),
+        low=[int(v) for v in _listed(min)],
+        high=[int(v) for v in _listed(max)],
+        scale_down_window=_listed(scale_down_window),
+    )
+
+
+def _listed(values: Values) -> list[float]:
+    if values is None:
+        return []
+    return [float(values)] if isinstance(values, (int, float)) else [float(v) for v in values]
 
 
 def numbers(text: str | None) -> list[float]:

@@ -17,7 +17,7 @@ PACKAGE = Path(jupyter_serving.__file__).parent
 LOWEST = {"errors", "api", "observed", "workloads", "settings", "places", "processes", "version"}
 CLIENT = {
     *("connect", "transport", "payload", "stream", "cards", "client", "handle", "doctor"),
-    *("waterfall", "observing", "history", "updates", "configs", "why"),
+    *("waterfall", "observing", "history", "updates", "configs", "whatif", "why"),
 }
 # Room: what it may import besides itself and the lowest row.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -28,8 +28,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway": {"metrics"},
     "runtime": set(),
     **{room: CLIENT for room in CLIENT},
+    # What-if is computed where it is asked for: in the kernel, or by the command.
+    "whatif": CLIENT | {"autoscale"},
     "delivery": CLIENT | {"registry"},
-    "commands": CLIENT | {"delivery"},
+    "commands": CLIENT | {"delivery", "autoscale"},
     "quickstart": CLIENT | {"delivery", "commands", "registry"},
     "cli": {"commands", "quickstart"},
     # %serve takes its options of a deployment from the command line, and logging runs in the kernel.

@@ -11,6 +11,7 @@ chance within a step are therefore not in the result: ``advice`` tells those (Er
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -76,6 +77,13 @@ class Setting:
             max_up_rate=rules.max_scale_up_rate,
             max_down_rate=rules.max_scale_down_rate,
             scale_down_window=rules.scale_down_window_seconds,
+        )
+
+    @classmethod
+    def joined(cls, settings: Sequence[Setting]) -> Setting:
+        """Settings of as many endpoints, of scalars, as one of arrays."""
+        return cls(
+            **{f.name: np.array([float(getattr(s, f.name)) for s in settings]) for f in fields(cls)}
         )
 
 

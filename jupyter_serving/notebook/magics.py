@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ..cli import add_history_options, add_options
+from ..cli import add_history_options, add_options, add_simulate_options
 from ..errors import ServingError
 from ..why import Why
 from . import serving
@@ -35,6 +35,7 @@ USAGE = """%serve VERB ...
   %serve cancel NAME                            end the update in progress
   %serve reload NAME                            replace every replica by a fresh one
   %serve why NAME                               why it has so many replicas, and the last changes
+  %serve simulate NAME [--idle 60,300 ...]      what other settings would have done
   %serve stop NAME, %serve start NAME           stop serving, serve again
   %serve delete NAME                            remove it; the registered model stays
   %serve log MODEL --name NAME [--data DF]      register a model without deploying it
@@ -85,6 +86,9 @@ def _parser(verb: str) -> _Parser:
         case "events":
             parser.add_argument("name")
             parser.add_argument("--limit", type=int, default=50)
+        case "simulate":
+            parser.add_argument("name")
+            add_simulate_options(parser)
         case "history":
             add_history_options(parser)
         case "why":
@@ -119,6 +123,7 @@ VERBS = (
     "cancel",
     "reload",
     "why",
+    "simulate",
     "stop",
     "start",
     "delete",
@@ -236,6 +241,12 @@ class ServeMagics(Magics):
         found = serving.default.ask(lambda client: client.events(options.name, options.limit))
         rows = [(moment(event), str(event["type"]), str(event["message"])) for event in found]
         return Table(("Time", "Event", "What happened"), rows, empty="No events yet.")
+
+    def _simulate(self, options: argparse.Namespace, _: str | None) -> Any:
+        from ..commands.simulate import tried
+
+        endpoint = serving.endpoint(options.name)
+        return endpoint.simulate(hours=options.hours, **tried(options))
 
     def _history(self, options: argparse.Namespace, _: str | None) -> Any:
         return serving.endpoint(options.name).history(minutes=options.minutes, step=options.step)

@@ -116,9 +116,7 @@ COUNTS = st.lists(
 @given(COUNTS, st.lists(SETTINGS, min_size=2, max_size=4), st.sampled_from([1.0, 5.0]))
 def test_together_is_as_one_by_one(counts: list[int], tried: list[Setting], step: float) -> None:
     trace = Trace(0.0, step, np.array([counts], dtype=np.float32), np.array([0.2]))
-    joined = Setting(
-        **{f.name: np.array([getattr(s, f.name) for s in tried]) for f in fields(Setting)}
-    )
+    joined = Setting.joined(tried)
     together = simulate(trace.repeated(len(tried)), Profile(cold_start_seconds=3.0), joined)
     for place, setting in enumerate(tried):
         alone = simulate(trace, Profile(cold_start_seconds=3.0), setting)
