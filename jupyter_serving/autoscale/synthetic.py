@@ -57,8 +57,8 @@ def synthetic(
     arrivals = np.empty((endpoints, steps), dtype=np.float32)
     for place in range(endpoints):
         name = kind if kind != "mixed" else tuple(SHAPES)[place % len(SHAPES)]
-        level = SHAPES[name](random, times, step) * (rates[place] * step)
-        arrivals[place] = random.poisson(level)
+        level = SHAPES[name](random, times, step)
+        arrivals[place] = random.poisson(level / level.mean() * (rates[place] * step))
     return Trace(0.0, step, arrivals, execution * _spread(random, endpoints, EXECUTION_SPREAD))
 
 
@@ -72,7 +72,7 @@ def _diurnal(random: np.random.Generator, times: Floats, step: float) -> Floats:
 
 
 def _bursty(random: np.random.Generator, times: Floats, step: float) -> Floats:
-    """On and off, scaled to a mean of one; never all off."""
+    """On and off; never all off."""
     seconds = len(times) * step
     count = max(1, random.poisson(BURSTS_A_DAY * seconds / DAY))
     begins = random.uniform(0.0, seconds, count)
@@ -82,8 +82,7 @@ def _bursty(random: np.random.Generator, times: Floats, step: float) -> Floats:
     for begin, length, height in zip(begins, lengths, heights, strict=True):
         first = int(begin / step)
         level[first : first + max(1, math.ceil(length / step))] += height
-    scaled: Floats = level / level.mean()
-    return scaled
+    return level
 
 
 SHAPES: dict[str, Callable[[np.random.Generator, Floats, float], Floats]] = {
