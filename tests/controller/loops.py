@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from msgspec.structs import replace
 
 from jupyter_serving.api import ConfigInput, CreateEndpoint, Registry, ServedEntityInput
+from jupyter_serving.backends.base import HostCapacity
 from jupyter_serving.controller.changes import Changes
 from jupyter_serving.controller.endpoints import Endpoints
 from jupyter_serving.controller.journal import Journal
@@ -19,7 +20,13 @@ from jupyter_serving.controller.maintenance import Maintenance
 from jupyter_serving.controller.models import Models
 from jupyter_serving.controller.phases import move_replica
 from jupyter_serving.controller.reconcile import Reconciler
-from jupyter_serving.controller.records import EndpointRecord, ReplicaPhase, ReplicaRecord
+from jupyter_serving.controller.records import (
+    EndpointRecord,
+    EntityRecord,
+    ReplicaPhase,
+    ReplicaRecord,
+)
+from jupyter_serving.controller.resources import Resources
 from jupyter_serving.controller.scaling import Scaling
 from jupyter_serving.controller.setbacks import Setbacks
 from jupyter_serving.controller.steps import Steps
@@ -47,8 +54,14 @@ class KnownModels:
     def has(self, digest: str) -> bool:
         return bool(digest)
 
-    def bytes_of(self, digest: str) -> int:
-        return 0
+
+class RoomyHost:
+    """Nothing is too large for it."""
+
+    host = HostCapacity(2.0, 10**10, 10**10)
+
+    async def admissible(self, entities: Sequence[EntityRecord]) -> None:
+        pass
 
 
 class StepsThatWait:
@@ -110,7 +123,7 @@ class Loop:
         models = cast(Models, KnownModels())
         self.store, self.steps = store, StepsThatWait(store)
         self.journal = Journal(folder / "logs", 1_000_000, clock)
-        self.scaling = Scaling(clock, 0.7, 300.0)
+        self.scaling = Scaling(clock)
         setbacks = Setbacks(clock)
         self.survey = Survey(store, self.scaling, models, setbacks, settings, clock=clock)
         self.updates = Updates(store, self.journal, clock)
@@ -135,7 +148,7 @@ class Loop:
             self.survey,
             lambda key: setbacks.why(key) is None,
             enqueue,
-            lambda: 0,
+            cast(Resources, RoomyHost()),
             clock,
         )
         self.changes = Changes(store, self.journal, self.endpoints, enqueue, clock)

@@ -12,6 +12,7 @@ import pytest
 from jupyter_serving.api import Capture, ConfigState, ConfigUpdate, UpdatePolicy
 from jupyter_serving.controller import versions
 from jupyter_serving.controller.certificates import Certificates
+from jupyter_serving.controller.placement import Shortage
 from jupyter_serving.controller.records import EndpointRecord
 from jupyter_serving.errors import BadRequest, Conflict, NotFound
 
@@ -40,16 +41,12 @@ def room_for(loop: Loop, count: int) -> None:
         there = len([r for r in loop.replicas() if r.id not in freed])
         wanted = sum(n for _, n in wants)
         return (
-            Shortage(f"{wanted} needed, {count - there} free") if there + wanted > count else None
+            Shortage("memory", f"{wanted} needed, {count - there} free")
+            if there + wanted > count
+            else None
         )
 
     loop.survey.fits = fits
-
-
-class Shortage(str):
-    """As ``placement.Shortage``: why not, and whether it ever could."""
-
-    ever = True
 
 
 @pytest.mark.parametrize("phase", ["fetch", "stage", "place", "gate"])
