@@ -9,6 +9,7 @@ one thread does all reading and writing, in turn.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -146,7 +147,7 @@ class History:
             if states is not None:
                 # Requests that left for another config since the last report make the sum fall below zero.
                 row.numbers["arrivals"] = max(0, row.numbers["arrivals"])
-                row.numbers["gap_ms"] = round(1000 * gaps.get(endpoint, 0.0))
+                row.numbers["gap_ms"] = math.ceil(1000 * gaps.get(endpoint, 0.0))
                 self._take(endpoint, row, states)
 
     def cold_start(self, endpoint: str) -> None:
