@@ -233,6 +233,11 @@ def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
     why = _verb(verbs, "why", "commands.endpoints:why", "tell why an endpoint has so many replicas")
     why.add_argument("name")
     why.add_argument("--limit", type=int, default=10, metavar="N", help="changes that are told")
+    updates = _verb(
+        verbs, "updates", "commands.records:updates", "show what its updates did to an endpoint"
+    )
+    updates.add_argument("name")
+    updates.add_argument("--limit", type=int, default=20, metavar="N")
     token = _verb(verbs, "token", "commands.endpoints:token", "make a query token for programs")
     token.add_argument("name")
     token.add_argument("--comment", default="", help="what it is for")

@@ -10,6 +10,7 @@ from . import cards, whatif
 from .configs import Configs
 from .history import History
 from .payload import Predictions
+from .updates import Updates
 from .waterfall import Starts
 from .whatif import Values, WhatIf
 from .why import Why
@@ -127,6 +128,10 @@ class Endpoint:
                 ``scale_down_window`` (seconds): a value, or a list of values; each combination is tried.
         """
         return whatif.recorded(self.client, self.name, hours, whatif.options(**tried))
+
+    def updates(self, limit: int = 20) -> Updates:
+        """Certificates of its last updates, newest last: what each did to the requests."""
+        return self.client.updates(self.name, limit)
 
     def token(self, comment: str = "") -> str:
         """A new token for programs: ``Authorization: Bearer <token>``. It is shown only here."""

@@ -10,6 +10,7 @@ from .errors import NotFound
 from .handle import served_entities
 from .history import History
 from .transport import Transport
+from .updates import Updates
 
 Records = list[dict[str, Any]]
 
@@ -63,6 +64,11 @@ class Observing:
         """Why so many replicas: ``served_entities`` with rules, bounds and ``last``, and the last ``decisions``."""
         query = urlencode({"limit": limit})
         return dict(self._ask("GET", f"{self._path(name)}/autoscaling?{query}"))
+
+    def updates(self, name: str, limit: int = 20) -> Updates:
+        """Certificates of its last updates, newest last: what each did to the requests."""
+        query = urlencode({"limit": limit})
+        return Updates(self._ask("GET", f"{self._path(name)}/updates?{query}")["updates"])
 
     def captures(self, name: str, limit: int = 100) -> Records:
         """The last requests and answers that the endpoint captured, newest last; see ``capture`` of a config.

@@ -17,3 +17,13 @@ def history(options: argparse.Namespace) -> int:
     else:
         print(repr(found))
     return 0
+
+
+def updates(options: argparse.Namespace) -> int:
+    """Certificates of updates, newest last."""
+    found = console.client(options, console.Progress()).updates(options.name, options.limit)
+    if options.json:
+        console.print_json({"updates": [update.detail for update in found]})
+    else:
+        print(repr(found))
+    return 0

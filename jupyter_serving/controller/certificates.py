@@ -146,6 +146,7 @@ class Certificates:
         update.phases = self._phases(update, config)
         if config is not None and update.replay is None and config.verdict is not None:
             update.replay = dict(config.verdict)
+        self._after[endpoint.id] = update
         await self._write(update, complete=False)
         self._spawn(self._complete(update))
 

@@ -32,6 +32,7 @@ from .models import Models
 from .reconcile import Reconciler
 from .records import EndpointRecord, ReplicaPhase, ReplicaRecord, TokenRecord
 from .recovery import recover
+from .replay import Replay
 from .resources import Resources
 from .routing import routing
 from .scaling import Scaling
@@ -61,7 +62,7 @@ class Controller:
         self.decisions = Decisions(store)
         self.scaling = Scaling(time.time, self._limits, self.decisions.record)
         self.history = History(places.history, self._states)
-        self.certificates = Certificates()
+        self.certificates = Certificates(store, self.history.between)
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
         measures = Measures(store, backend, self.models.bytes_of)
         self.resources = Resources(store, self.journal, backend, settings, measures, self._publish)
@@ -79,7 +80,14 @@ class Controller:
         self.survey = Survey(
             store, self.scaling, self.models, setbacks, settings, self.resources.fits
         )
-        self.updates = Updates(store, self.journal)
+        replay = Replay(
+            store,
+            places.gateway_socket,
+            lambda replica: backend.address(replica.handle),
+            settings.request_deadline_seconds,
+            self.certificates.replayed,
+        )
+        self.updates = Updates(store, self.journal, self.certificates, gate=replay.gate)
         self.reconciler = Reconciler(
             store,
             self.journal,
@@ -144,6 +152,7 @@ class Controller:
     async def _recover(self) -> None:
         """Records and reality first; then what makes the next cold start of endpoints that serve fast."""
         await recover(self.store, self.journal, self.backend, self.reconciler)
+        await self.certificates.resume()
         for endpoint in list(self.store.endpoints.values()):
             config = self.store.config(endpoint.id, endpoint.active)
             if endpoint.wanted == "RUNNING" and config is not None:
@@ -173,6 +182,7 @@ class Controller:
             await self.backend.release()
         await self.backend.close()
         await self._stager.close()
+        await self.certificates.close()
         await self.history.close()
         self.models.close()
 
@@ -214,6 +224,7 @@ class Controller:
 
         refused, gaps = by_id(message.get("refused", {})), by_id(message.get("gaps", {}))
         self.history.observe(message["at"], message["entities"], refused, gaps)
+        self.certificates.observe(message["entities"], refused)
 
     def _limits(self, key: str) -> tuple[float, float]:
         return self.resources.limits(key)

@@ -224,6 +224,11 @@ class History:
         rows = [*found.rows, *(row for row in fresh if start <= row.at < end)]
         return Found(merged(sorted(rows, key=lambda row: row.at), kind.step), found.damaged)
 
+    async def between(self, endpoint: str, start: float, end: float) -> list[Row]:
+        """Seconds from ``start`` to before ``end``; tens where seconds are gone."""
+        step = 1 if start >= self._clock() - HOUR else TEN
+        return (await self.rows(endpoint, start, end, step)).rows
+
     async def answer(
         self, endpoint: str, start: float | None, end: float | None, step: int | None
     ) -> dict[str, Any]:

@@ -44,9 +44,9 @@ class Facts:
 def certificate(facts: Facts, rows: Iterable[Row]) -> dict[str, Any]:
     """The certificate as the API answers it.
 
-    ``rows`` reach from ``BEFORE`` seconds before to ``AFTER`` (and ``SETTLE``) after. ``p95`` are seconds, by ``before``,
-    ``during`` and ``after``, without those of no traffic. ``failed`` counts answers with status 500 or above and
-    requests that were refused through no fault of their client.
+    ``rows`` reach from ``BEFORE`` seconds before to ``AFTER`` (and ``SETTLE``) after. ``p95`` are seconds, by
+    ``before``, ``during`` and ``after``, without those of no traffic. ``failed`` counts answers with status 500 or
+    above and requests that were refused through no fault of their client.
     """
     begin, switched = int(facts.began), int(facts.ended) + SETTLE
     before, during, after = Row(0), Row(0), Row(0)

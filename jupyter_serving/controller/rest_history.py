@@ -7,6 +7,7 @@ import math
 import msgspec
 
 from ..errors import InvalidParameter
+from .records import CertificateRecord
 from .rest import Handler
 
 
@@ -33,3 +34,18 @@ class History(Handler):
         if value is not None and not math.isfinite(value):
             raise InvalidParameter(f"{name} must be a number of seconds, not {text!r}.")
         return value
+
+
+class Updates(Handler):
+    """Certificates of the updates of an endpoint."""
+
+    async def get(self, name: str) -> None:
+        """The last ``limit`` ones, newest last."""
+        text = self.get_query_argument("limit", "20")
+        if not text.isdigit():
+            raise InvalidParameter(f"limit must be a number that is not negative, not {text!r}.")
+        endpoint = self.controller.endpoints.get(name)
+        found = await self.controller.store.recent(
+            CertificateRecord, endpoint.id, min(int(text), 1000)
+        )
+        self.answer({"updates": [record.body for record in found]})

@@ -13,7 +13,7 @@ from .controller import Controller
 from .rest import Handler
 from .rest_autoscaling import Autoscaling
 from .rest_changes import CancelUpdate, Configs, Reload, Rollback
-from .rest_history import History
+from .rest_history import History, Updates
 
 MAX_BODY = 1024 * 1024
 NAME = r"(?P<name>[^/]+)"
@@ -236,6 +236,7 @@ def application(controller: Controller) -> web.Application:
         (rf"{base}/{NAME}/starts", Starts),
         (rf"{base}/{NAME}/history", History),
         (rf"{base}/{NAME}/autoscaling", Autoscaling),
+        (rf"{base}/{NAME}/updates", Updates),
         (rf"{base}/{NAME}/tokens", Tokens),
         (rf"{own}/status", Status),
         (rf"{own}/prepare", Prepare),

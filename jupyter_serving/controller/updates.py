@@ -35,19 +35,19 @@ async def no_gate(_: EndpointRecord, __: ConfigRecord) -> dict[str, Any]:
 
 
 class Updates:
-    """Effects of an update's steps. ``gate`` and ``certificates`` may be set until the first update."""
+    """Effects of an update's steps. ``gate`` may be set until the first update."""
 
     def __init__(
         self,
         store: Store,
         journal: Journal,
+        certificates: Certificates,
         clock: Callable[[], float] = time.time,
         gate: Gate = no_gate,
-        certificates: Certificates | None = None,
     ) -> None:
         self._store, self._journal, self._clock = store, journal, clock
         self.gate = gate
-        self.certificates = certificates or Certificates()
+        self.certificates = certificates
         self._followed: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 

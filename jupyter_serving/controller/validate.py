@@ -10,6 +10,7 @@ from ..api import Batching, Capture, ServedEntityInput, TrafficConfig, UpdatePol
 from ..autoscale.rules import Rules, rules_of
 from ..errors import InvalidParameter
 from ..workloads import workload_type
+from .differences import Rule
 from .sizing import capacity_of
 
 WHEN_NO_ROOM = ("refuse", "hold")
@@ -75,7 +76,7 @@ def update(policy: UpdatePolicy | None) -> None:
     """Check how a config is to come to serve.
 
     Raises:
-        InvalidParameter: an unknown ``when_no_room`` or a deadline that is not above zero.
+        InvalidParameter: an unknown ``when_no_room``, a deadline that is not above zero, a gate that makes no sense.
     """
     if policy is None:
         return
@@ -84,6 +85,8 @@ def update(policy: UpdatePolicy | None) -> None:
             f"update.when_no_room must be one of {', '.join(WHEN_NO_ROOM)}, not {policy.when_no_room!r}."
         )
     period(policy.deadline_seconds, "update.deadline_seconds")
+    if policy.gate is not None:
+        Rule.of(policy.gate)
 
 
 def _batching(batching: Batching | None) -> None:

@@ -101,6 +101,7 @@ class Dispatcher:
             client.send(refusals.answer(error, request, rid), end=True)
             return
         exchange = Exchange(self, request, client, routed)
+        self.reports.gaps.begun(routed.endpoint.name, request.arrived)
         if routed.endpoint.capture is not None:
             exchange.record = self.captures.sample(routed, request, exchange.rid, self.wall())
         try:
@@ -197,6 +198,7 @@ class Dispatcher:
 
     def over(self, exchange: Exchange, status: int) -> None:
         """A request has ended."""
+        self.reports.gaps.ended(exchange.routed.endpoint.name, status, self.clock())
         if exchange.record is not None:
             seconds = self.clock() - exchange.request.arrived
             self.captures.add(exchange.routed.endpoint.name, exchange.record, status, seconds)

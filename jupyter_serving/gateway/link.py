@@ -197,9 +197,16 @@ class Link:
         said = {"replica": replica, "key": key, "text": text, "capacity": capacity}
         self._send({"type": "notice", **said})
 
-    def stats(self, entities: dict[str, Any], refused: dict[str, dict[str, int]]) -> None:
-        """Counts since the last message: by key, and by endpoint what reached no served entity."""
-        told = {"entities": entities, "refused": refused} if refused else {"entities": entities}
+    def stats(
+        self,
+        entities: dict[str, Any],
+        refused: dict[str, dict[str, int]],
+        gaps: dict[str, float],
+    ) -> None:
+        """Counts since the last message: by key; by endpoint what reached no served entity, and its longest gap."""
+        told: dict[str, Any] = {"entities": entities}
+        told |= {"refused": refused} if refused else {}
+        told |= {"gaps": gaps} if gaps else {}
         self._send({"type": "stats", "at": self._wall(), **told})
 
     def _send(self, message: dict[str, Any]) -> bool:

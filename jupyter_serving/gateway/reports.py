@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .gaps import Gaps
 from .meter import Meter
 from .queue import Lane, Queues
 
@@ -37,8 +38,15 @@ class Notices(Protocol):
     def notice(self, replica: str, key: str, text: str, capacity: int | None) -> None:
         """A replica said that something changed for the worse; ``capacity`` is what it can hold now, if it said."""
 
-    def stats(self, entities: dict[str, Any], refused: dict[str, dict[str, int]]) -> None:
-        """Counts by key since the last call; ``refused``: by endpoint and reason, what reached no served entity."""
+    def stats(
+        self,
+        entities: dict[str, Any],
+        refused: dict[str, dict[str, int]],
+        gaps: dict[str, float],
+    ) -> None:
+        """Counts by key since the last call; ``refused``: by endpoint and reason, what reached no served entity;
+        ``gaps``: by endpoint, the longest time without an answer while a request was there, in seconds.
+        """
 
 
 class Reports:
@@ -63,6 +71,7 @@ class Reports:
         self._queues = queues
         self._clock = clock
         self._meters: dict[str, Meter] = {}
+        self.gaps = Gaps()
         self._woken: dict[str, float] = {}
         self._turned_away: dict[str, dict[str, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -123,7 +132,7 @@ class Reports:
                 del self._meters[key]
                 self._woken.pop(key, None)
         if told or self._turned_away:
-            self._notices.stats(told, self._turned_away)
+            self._notices.stats(told, self._turned_away, self.gaps.take(now))
             self._turned_away = {}
 
     def stop(self) -> None:

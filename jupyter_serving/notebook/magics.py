@@ -36,6 +36,7 @@ USAGE = """%serve VERB ...
   %serve reload NAME                            replace every replica by a fresh one
   %serve why NAME                               why it has so many replicas, and the last changes
   %serve simulate NAME [--idle 60,300 ...]      what other settings would have done
+  %serve updates NAME                           certificates of its updates: requests lost, latency, gaps
   %serve stop NAME, %serve start NAME           stop serving, serve again
   %serve delete NAME                            remove it; the registered model stays
   %serve log MODEL --name NAME [--data DF]      register a model without deploying it
@@ -89,6 +90,9 @@ def _parser(verb: str) -> _Parser:
         case "simulate":
             parser.add_argument("name")
             add_simulate_options(parser)
+        case "updates":
+            parser.add_argument("name")
+            parser.add_argument("--limit", type=int, default=20)
         case "history":
             add_history_options(parser)
         case "why":
@@ -124,6 +128,7 @@ VERBS = (
     "reload",
     "why",
     "simulate",
+    "updates",
     "stop",
     "start",
     "delete",
@@ -247,6 +252,9 @@ class ServeMagics(Magics):
 
         endpoint = serving.endpoint(options.name)
         return endpoint.simulate(hours=options.hours, **tried(options))
+
+    def _updates(self, options: argparse.Namespace, _: str | None) -> Any:
+        return serving.endpoint(options.name).updates(options.limit)
 
     def _history(self, options: argparse.Namespace, _: str | None) -> Any:
         return serving.endpoint(options.name).history(minutes=options.minutes, step=options.step)

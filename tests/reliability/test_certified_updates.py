@@ -1,0 +1,75 @@
+"""Updates prove themselves: a replay of captured requests decides, and a certificate tells what clients noticed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from load import ClosedLoop
+from services import Services, until
+from zoo import Zoo
+
+from jupyter_serving.errors import StartFailed
+
+GATE = {"gate": {"replay": {"max_changed": 0.0, "min_requests": 5}}}
+CAPTURE = {"max_requests": 50}
+
+
+def config(zoo: Zoo, uri: str, **more: Any) -> dict[str, Any]:
+    return {"served_entities": [zoo.entity(uri)], "capture": CAPTURE, **more}
+
+
+def test_a_replay_lets_the_same_answers_pass_and_other_answers_not(
+    services: Services, zoo: Zoo
+) -> None:
+    client = services.client_started()
+    client.create("twice", config(zoo, zoo.doubles(), update=GATE))
+    endpoint = client.wait("twice")
+    rows = {"dataframe_records": [{"x": 1.5}, {"x": 2.5}]}
+    with ClosedLoop(endpoint.url, f"Bearer {endpoint.token()}", rows, clients=2) as load:
+        load.flows()
+        until(lambda: len(endpoint.captures()) >= 20, what="captured requests")
+
+        client.update("twice", config(zoo, zoo.raises_in_predict(), update=GATE))
+        with pytest.raises(StartFailed, match="rows changed"):
+            client.wait("twice")
+        load.flows()
+
+        client.update("twice", config(zoo, zoo.doubles_rows(), update=GATE))
+        client.wait("twice")
+        load.flows()
+    assert load.failures() == []
+
+    updates = until(
+        lambda: found if len(found := endpoint.updates()) == 3 else None, what="three certificates"
+    )
+    first, refused, passed = updates
+    assert refused.complete  # the next update ended the minute after it
+    assert first.replay is not None
+    assert "no config before" in first.replay.text
+    assert (refused.outcome, passed.outcome) == ("FAILED", "SUCCEEDED")
+    for update, version in ((refused, 2), (passed, 3)):
+        assert update.failed == 0
+        assert update.detail["replaced"] == 1
+        assert update.text.startswith(f"Config {version} ")
+        assert update.detail["requests"] > 0
+        assert update.detail["p95"]["during"] > 0
+        assert update.detail["phases"]["gate"] > 0
+    assert refused.replay is not None
+    assert not refused.replay.passed
+    # MLflow answers records for the one and plain numbers for the other.
+    changed = refused.replay.rows[0]
+    assert changed["input"] == '{"x": 1.5}'
+    assert "3.0" in changed["before"]
+    assert "1.5" in changed["after"]
+    assert "Before" in refused.replay._repr_mimebundle_()["text/html"]
+    assert passed.replay is not None
+    assert passed.replay.passed
+    assert passed.replay.detail["changed"] == 0
+
+    # What was replayed is no traffic: history and clients agree to the request.
+    def told() -> float:
+        return sum(n or 0 for n in endpoint.history(minutes=10, step=1)["finished"])
+
+    until(lambda: told() >= len(load.answers), what="the last report")
+    assert told() == len(load.answers)
