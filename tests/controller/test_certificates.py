@@ -70,8 +70,8 @@ class World:
         return [row for row in self.rows if start <= row.at < min(end, self.now)]
 
     async def pause(self, over: asyncio.Event, seconds: float) -> None:
-        while self.stands and not over.is_set():
-            await asyncio.sleep(0)
+        if self.stands:
+            await over.wait()
         self.now += 0 if over.is_set() else seconds
         await asyncio.sleep(0)
 
