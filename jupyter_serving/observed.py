@@ -25,7 +25,13 @@ class Event(Wire):
 
 
 class Start(Wire):
-    """Ours: one start of a replica as a waterfall; all phases in seconds."""
+    """Ours: one start of a replica as a waterfall; all phases in seconds.
+
+    ``imports``: the slowest ten (package, its own seconds); ``imports_whole``: the same packages with what they brought
+    along. ``zygote``: ``resident``, ``started`` (for this start) or ``none``. ``memory_bytes``: resident memory of its
+    workers when it was ready. ``remedy``: what would save most. ``failed``: the phase it failed in, ``error`` why; both
+    empty where it did not.
+    """
 
     replica: str
     served_entity: str
@@ -33,6 +39,15 @@ class Start(Wire):
     started_at: int
     total_seconds: float | None = None
     phases: dict[str, float] = msgspec.field(default_factory=dict)
+    config_version: int = 0
+    imports: list[tuple[str, float]] = msgspec.field(default_factory=list)
+    imports_whole: dict[str, float] = msgspec.field(default_factory=dict)
+    zygote: str = ""
+    memory_bytes: int = 0
+    model_bytes: int = 0
+    remedy: str = ""
+    failed: str = ""
+    error: str = ""
 
 
 class ConfigVersion(Wire):

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ..environments.environment import Environment
+from ..errors import StartFailed
+from .making import Import, Making
 
 # What must be remembered to find a replica again; plain JSON, opaque to everyone but its backend.
 Handle = dict[str, Any]
@@ -77,7 +79,8 @@ class Started:
     """One step of a start; everything after ``phase`` is known when ready.
 
     ``phases`` are seconds by name; ``capacity`` is how many requests it takes at a time (more than ``slots`` where it
-    batches); ``details`` say how it serves (``batch``, ``fast_path``, ``workers``).
+    batches); ``details`` say how it serves (``batch``, ``fast_path``, ``workers``). ``making`` is known from
+    ``spawned`` on; ``imports`` are the slowest, the zygote's included where it was started for this replica.
     """
 
     handle: Handle
@@ -86,6 +89,16 @@ class Started:
     phases: dict[str, float] = field(default_factory=dict)
     capacity: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+    making: Making = field(default_factory=Making)
+    imports: tuple[Import, ...] = ()
+
+
+class Unready(StartFailed):
+    """A start that failed at a known place: ``reached`` holds the phases before, ``phase`` is the one it failed in."""
+
+    def __init__(self, message: str, *, hint: str = "", reached: Started, phase: str) -> None:
+        super().__init__(message, hint=hint)
+        self.reached, self.phase = reached, phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ..processes import Identity, boot_id, spawn_detached
 from ..settings import Settings
 from . import census, environ, guard, tail
 from .base import Handle, ReplicaSpec
+from .making import Making
 from .runtimecopy import copy_runtime
 from .zygote import Zygote
 from .zygotes import Birth, Zygotes
@@ -31,10 +33,10 @@ _LOOKS, _LOOK = 20, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A replica's process; ``imports`` are the seconds that its zygote took to start, 0 where one was there."""
+    """A replica's process, and how it came to be."""
 
     identity: Identity
-    imports: float
+    making: Making
 
 
 class Launcher:
@@ -59,8 +61,10 @@ class Launcher:
             "zygote": environ.zygote_key(spec, await self._copied()) if forked else "",
         }
 
-    async def launch(self, spec: ReplicaSpec, handle: Handle) -> Launched:
+    async def launch(self, spec: ReplicaSpec, handle: Handle, began: float) -> Launched:
         """Start the process; its socket accepts connections soon, or already.
+
+        ``began``: monotonic time at which the start began.
 
         Raises:
             StartFailed: with the end of the log; nothing was started, or ``handle`` finds it.
@@ -68,13 +72,13 @@ class Launcher:
         spec.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not handle["zygote"]:
             await self._guard.check(spec.environment)
-            return Launched(await self._alone(spec, handle), 0.0)
-        began = time.monotonic()
-        was_there = self._zygotes.connected(handle["zygote"]) is not None
+            order = await self._order(spec, handle)
+            identity = await self._alone(spec, handle, order)
+            return Launched(identity, Making("none", {"spawn": order["asked"] - began}))
         zygote = await self._zygote(spec, handle["zygote"])
-        waited = 0.0 if was_there else time.monotonic() - began
-        order = self._order(spec, handle) | await self._verdicts(spec)
-        return Launched(await zygote.spawn(spec.id, order), waited)
+        order = await self._order(spec, handle)
+        identity = await zygote.spawn(spec.id, order)
+        return Launched(identity, zygote.making(began, order["asked"]))
 
     async def prepare(self, spec: ReplicaSpec) -> None:
         """Have the zygote that such a replica would be forked from.
@@ -122,7 +126,9 @@ class Launcher:
         wanted = spec.environment.fingerprint
         return own_path or not wanted or zygote.hello.get("fingerprint") == wanted
 
-    def _order(self, spec: ReplicaSpec, handle: Handle) -> dict[str, Any]:
+    async def _order(self, spec: ReplicaSpec, handle: Handle) -> dict[str, Any]:
+        """What the replica's leader is told; ``asked`` is now, on the clock that all processes here share."""
+        verdicts = await self._verdicts(spec)
         return {
             "id": spec.id,
             "socket": handle["socket"],
@@ -140,6 +146,8 @@ class Launcher:
             "max_body_bytes": spec.max_body_bytes,
             "memory_bytes": spec.memory_bytes,
             "grace": self._settings.drain_grace_seconds,
+            "asked": time.monotonic(),
+            **verdicts,
         }
 
     async def _verdicts(self, spec: ReplicaSpec) -> dict[str, str]:
@@ -153,18 +161,17 @@ class Launcher:
             return {}  # each start checks
         return {"verdicts": str(self._places.verdicts / name)}
 
-    async def _alone(self, spec: ReplicaSpec, handle: Handle) -> Identity:
+    async def _alone(self, spec: ReplicaSpec, handle: Handle, order: Mapping[str, Any]) -> Identity:
         """Without a zygote: the process reads its order from a file, which its command line names."""
-        order = order_file(handle)
+        place = order_file(handle)
         before = tail.size(spec.log)
         variables = environ.with_runtime(environ.replica_environment(spec), await self._copied())
-        argv = [str(spec.environment.python), "-m", "serving_runtime", "serve", str(order)]
-        text = json.dumps(self._order(spec, handle) | await self._verdicts(spec))
-        await asyncio.to_thread(_write_private, order, text)
+        argv = [str(spec.environment.python), "-m", "serving_runtime", "serve", str(place)]
+        await asyncio.to_thread(_write_private, place, json.dumps(order))
         await asyncio.to_thread(spawn_detached, argv, spec.log, variables)
         # A process has no command line for a moment while it becomes another program.
         for _ in range(_LOOKS):
-            found = await asyncio.to_thread(census.naming, str(order))
+            found = await asyncio.to_thread(census.naming, str(place))
             if found:
                 return found[0]
             await asyncio.sleep(_LOOK)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import StartFailed
@@ -17,9 +18,19 @@ from ..places import Places
 from ..processes import Identity
 from ..settings import Settings
 from . import exits, host, readiness, residents, tail, usage
-from .base import Exit, Handle, HostCapacity, Observed, ReplicaSpec, Spare, Started
+from .base import (
+    Exit,
+    Handle,
+    HostCapacity,
+    Observed,
+    ReplicaSpec,
+    Spare,
+    Started,
+    Unready,
+)
 from .gpus import Devices
 from .launch import Launcher, order_file
+from .making import Making, slowest
 from .readiness import Readiness
 from .remains import Remains, identity_of
 from .watches import Watches
@@ -65,23 +76,23 @@ class ProcessBackend:
         began = time.monotonic()
         handle = await self._launcher.handle(spec)
         ready: Readiness | None = None
+        reached = Started(handle, "spawning")
         try:
-            yield Started(handle, "spawning")
-            began, log_size = time.monotonic(), tail.size(spec.log)
-            launched = await self._launcher.launch(spec, handle)
-            spawn = time.monotonic() - began - launched.imports
+            yield reached
+            log_size = tail.size(spec.log)
+            launched = await self._launcher.launch(spec, handle, began)
             identity = launched.identity
             handle = handle | {"pid": identity.pid, "start": identity.start}
-            before = {"spawn": spawn, "imports": launched.imports}
-            yield Started(handle, "spawned", phases=before)
-            ready = await self._ready(spec, handle, identity, log_size)
+            reached = _reached(handle, launched.making)
+            yield reached
+            ready = await self._ready(spec, reached, identity, log_size)
         finally:
             if ready is None:
                 await asyncio.shield(self._remains.remove(handle, 0.0))
         order_file(handle).unlink(missing_ok=True)
         self._watches.begin(spec.id, identity, handle["zygote"])
         self._teach(handle["zygote"], ready.modules)
-        yield _started(handle, ready, _added(ready.phases, before))
+        yield _completed(reached, ready)
 
     async def prepare(self, spec: ReplicaSpec) -> None:
         """Have the zygote of the replica's environment at hand, started or found."""
@@ -148,9 +159,10 @@ class ProcessBackend:
     # -- readiness -----------------------------------------------------------------------------------
 
     async def _ready(
-        self, spec: ReplicaSpec, handle: Handle, identity: Identity, log_size: int
+        self, spec: ReplicaSpec, reached: Started, identity: Identity, log_size: int
     ) -> Readiness:
         """Wait for readiness, for the end of the process or for the deadline, whichever comes first."""
+        handle = reached.handle
         question = asyncio.create_task(self._ask(Path(handle["socket"]), identity))
         end = asyncio.create_task(exits.ended(identity))
         try:
@@ -162,21 +174,24 @@ class ProcessBackend:
             question.cancel()
             end.cancel()
         if answer is None:
-            raise await self._lost(spec, handle, identity, log_size)
+            raise await self._lost(spec, reached, identity, log_size)
         if not answer.ready:
-            raise self._unready(spec, answer)
+            raise self._unready(spec, reached, answer)
         return answer
 
     async def _lost(
-        self, spec: ReplicaSpec, handle: Handle, identity: Identity, log_size: int
+        self, spec: ReplicaSpec, reached: Started, identity: Identity, log_size: int
     ) -> StartFailed:
+        handle = reached.handle
         how = "it runs, but does not answer"
         if not identity.alive():
             how = exits.describe(await self._status(handle["zygote"], identity.pid))
         last = tail.useful(spec.log, log_size)
-        return StartFailed(
+        return Unready(
             f"The replica did not become ready: {how}. {last}".strip(),
             hint=f"Its log is {spec.log}.",
+            reached=reached,
+            phase="model_load",
         )
 
     async def _ask(self, socket: Path, identity: Identity) -> Readiness:
@@ -190,17 +205,21 @@ class ProcessBackend:
                     raise
             await asyncio.sleep(_LOOK)
 
-    def _unready(self, spec: ReplicaSpec, answer: Readiness) -> StartFailed:
+    def _unready(self, spec: ReplicaSpec, reached: Started, answer: Readiness) -> StartFailed:
         message = str(answer.body.get("message") or "it did not say why").rstrip(".") + "."
         if answer.failed:
-            return StartFailed(
+            return Unready(
                 f"The model could not be loaded: {message}",
                 hint=f"The whole traceback is in {spec.log}.",
+                reached=_completed(reached, answer),
+                phase=answer.phase or "model_load",
             )
         limit = self._settings.start_deadline_seconds
-        return StartFailed(
+        return Unready(
             f"The replica was not ready within {limit:g} s: {message}",
             hint=f"Its log is {spec.log}.",
+            reached=reached,
+            phase="model_load",
         )
 
     # -- zygotes -------------------------------------------------------------------------------------
@@ -256,5 +275,21 @@ def _answer(question: asyncio.Task[Readiness]) -> Readiness | None:
     raise error
 
 
-def _added(phases: dict[str, float], before: dict[str, float]) -> dict[str, float]:
-    return phases | {name: phases.get(name, 0.0) + seconds for name, seconds in before.items()}
+def _reached(handle: Handle, making: Making) -> Started:
+    return Started(handle, "spawned", phases=making.phases, making=making, imports=making.imports)
+
+
+def _completed(reached: Started, answer: Readiness) -> Started:
+    """What is known when the replica has answered: its own seconds added to those before it."""
+    phases = dict(reached.making.phases)
+    for name, seconds in answer.phases.items():
+        phases[name] = phases.get(name, 0.0) + seconds
+    return replace(
+        reached,
+        phase="ready",
+        slots=answer.slots,
+        phases=phases,
+        capacity=answer.capacity,
+        details=answer.details,
+        imports=slowest([*reached.making.imports, *answer.imports]),
+    )

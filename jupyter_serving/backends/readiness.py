@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StartFailed
+from .making import Import, imports_of
 
 _DETAILS = ("batch", "fast_path", "workers", "workers_reason", "memory")
 
@@ -49,6 +50,16 @@ class Readiness:
     def phases(self) -> dict[str, float]:
         """Seconds of each phase of its start."""
         return {str(k): float(v) for k, v in (self.body.get("phases") or {}).items()}
+
+    @property
+    def phase(self) -> str:
+        """The phase in which the load failed; "" where it did not, or nobody could tell."""
+        return str(self.body.get("phase") or "")
+
+    @property
+    def imports(self) -> tuple[Import, ...]:
+        """The slowest imports of its load."""
+        return imports_of(self.body.get("imports"))
 
     @property
     def modules(self) -> list[str]:

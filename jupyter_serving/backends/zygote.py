@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import StartFailed
 from ..processes import Identity, boot_id
+from .making import Making, imports_of
 
 _LINE_LIMIT = 16 * 1024 * 1024
 # Exit statuses that are remembered for someone to ask.
@@ -20,12 +21,14 @@ class Zygote:
     """A connected zygote; made by ``Zygote.connect``.
 
     Attributes:
-        hello: its greeting: ``pid``, ``key``, ``python``, ``fingerprint``, ``threads``.
+        hello: its greeting: ``pid``, ``key``, ``python``, ``fingerprint``, ``threads``, ``start``.
+        started: monotonic times at which we began to start it and at which it greeted us; None where it was found.
         children: replicas that it has forked and that live, by id.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.hello: dict[str, Any] = {}
+        self.started: tuple[float, float] | None = None
         self.children: dict[str, Identity] = {}
         self._reader, self._writer = reader, writer
         self._spawning: dict[str, asyncio.Future[Identity]] = {}
@@ -57,6 +60,21 @@ class Zygote:
     def alive(self) -> bool:
         """True while the connection stands."""
         return self._listening is not None and not self._listening.done()
+
+    def making(self, began: float, asked: float) -> Making:
+        """How a replica comes to be whose launch began at ``began`` and that was ordered at ``asked`` (monotonic)."""
+        start, waited = self.hello.get("start") or {}, 0.0
+        if self.started is not None:
+            waited = max(0.0, self.started[1] - max(began, self.started[0]))
+        if not waited:
+            return Making("resident", {"spawn": asked - began})
+        imports = min(waited, float(start.get("imports") or 0.0))
+        phases = {
+            "spawn": max(0.0, asked - began - waited),
+            "interpreter": waited - imports,
+            "imports": imports,
+        }
+        return Making("started", phases, waited, imports_of(start.get("slowest")))
 
     async def ended(self) -> None:
         """Return when the connection has ended."""

@@ -189,6 +189,8 @@ class Zygotes:
         before = tail.size(log)
         argv = [str(birth.python), "-m", "serving_runtime", "zygote", "--socket", str(socket)]
         argv += ["--key", birth.key, "--preload", str(birth.learned), "--idle", f"{ALONE:g}"]
+        began = time.monotonic()
+        argv += ["--asked", repr(began)]
         birth.learned.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         await asyncio.to_thread(self._clear, socket)
         await asyncio.to_thread(spawn_detached, argv, log, birth.environ)
@@ -202,6 +204,7 @@ class Zygotes:
                 f"The environment's Python did not start: {tail.useful(log, before) or 'it said nothing'}.",
                 hint=f"Its log is {log}.",
             )
+        zygote.started = (began, time.monotonic())
         self._connected[birth.key] = zygote
         self._look_after(birth.key)
         return zygote

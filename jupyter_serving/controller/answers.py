@@ -24,7 +24,7 @@ from .models import Models
 from .openapi import document
 from .phases import readiness
 from .reconcile import Reconciler
-from .records import ConfigRecord, EndpointRecord, ReplicaRecord
+from .records import ConfigRecord, EndpointRecord, ReplicaRecord, StartRecord
 from .resources import Resources
 from .scaling import Scaling
 from .store import Store
@@ -32,7 +32,7 @@ from .survey import Survey
 
 
 class Answers:
-    """Reads records, live figures and logs. ``cold_starts`` holds the seconds of each endpoint's last one, by id."""
+    """Reads records, live figures and logs."""
 
     def __init__(
         self,
@@ -54,7 +54,6 @@ class Answers:
         self._survey = survey
         self._resources = resources
         self._started = int(time.time() * 1000)
-        self.cold_starts: dict[str, float] = {}
 
     @property
     def gateway_url(self) -> str:
@@ -87,7 +86,7 @@ class Answers:
             or self._progress(endpoint, active, replicas, now)
             or self._journal.progress.get(endpoint.id)
             or self._trouble(keys),
-            last_cold_start=self.cold_starts.get(endpoint.id),
+            last_cold_start=endpoint.last_cold_start,
             base_url=self.gateway_url,
             default_idle=self._settings.scale_to_zero_seconds,
             now=now,
@@ -181,20 +180,12 @@ class Answers:
             for e in await self._store.events(endpoint.id, after, limit)
         ]
 
-    async def starts(self, name: str) -> list[Start]:
-        """Starts of an endpoint's replicas, oldest first."""
+    async def starts(self, name: str, limit: int, reason: str) -> list[Start]:
+        """The last starts of an endpoint's replicas, oldest first; with a ``reason`` those that have it."""
         endpoint = self._endpoints.get(name)
-        return [
-            Start(
-                replica=s.replica,
-                served_entity=s.entity,
-                reason=s.reason,
-                started_at=s.started_at,
-                total_seconds=s.total_seconds,
-                phases=s.phases,
-            )
-            for s in await self._store.starts(endpoint.id)
-        ]
+        found = await self._store.recent(StartRecord, endpoint.id)
+        chosen = [s for s in found if reason in ("", s.reason)]
+        return [_start(s) for s in chosen[max(0, len(chosen) - limit) :]]
 
     def _problems(self) -> list[str]:
         recorded = _recorded_problem(self._places.gateway_state)
@@ -222,6 +213,12 @@ class Answers:
             "problems": await asyncio.to_thread(self._problems) + self._resources.problems(),
             **await self._resources.facts(),
         }
+
+
+def _start(record: StartRecord) -> Start:
+    shared = set(Start.__struct_fields__) & set(record.__struct_fields__)
+    fields = {name: getattr(record, name) for name in shared}
+    return Start(**fields | {"served_entity": record.entity, "imports": list(record.imports)})
 
 
 def _recorded_problem(state: Path) -> str | None:

@@ -37,6 +37,7 @@ from .resources import Resources
 from .routing import routing
 from .scaling import Scaling
 from .setbacks import Setbacks
+from .starts import Starts
 from .steps import Steps
 from .store import Store
 from .survey import Survey
@@ -66,6 +67,7 @@ class Controller:
         self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
         measures = Measures(store, backend, self.models.bytes_of)
         self.resources = Resources(store, self.journal, backend, settings, measures, self._publish)
+        self.starts = Starts(store, settings, self.history.cold_start)
         self.steps = Steps(
             store,
             self.journal,
@@ -75,6 +77,7 @@ class Controller:
             stager,
             self.models,
             self.resources,
+            self.starts,
         )
         setbacks = Setbacks()
         self.survey = Survey(
@@ -206,7 +209,10 @@ class Controller:
             case "drained":
                 self._drained(message["replica"])
             case "first_response":
-                self._spawn(self._first_response(message["replica"], message["at"]))
+                arrived, at = message.get("arrived", message["at"]), message["at"]
+                self._spawn(self.starts.answered(message["replica"], arrived, at))
+            case "applied":
+                self._spawn(self.starts.applied(message["revision"]))
             case "notice":
                 self._spawn(self._noticed(message))
             case "replica_failed":
@@ -253,30 +259,16 @@ class Controller:
 
     def _drained(self, replica: str) -> None:
         record = self.store.replicas.get(replica)
-        if record is not None:
+        endpoint = self.store.endpoints.get(record.endpoint) if record else None
+        if record is None or endpoint is None or record.phase is not ReplicaPhase.DRAINING:
+            return
+        # It may have been taken back since, and be draining again: the gateway says so once it has heard our last word.
+        if self.link.proves(endpoint.name, replica):
             self.reconciler.drained.add(replica)
             self.reconciler.queue.add(record.endpoint)
 
     def _enqueue_key(self, key: str) -> None:
         self.reconciler.queue.add(key.split(":", 1)[0])
-
-    async def _first_response(self, replica: str, at: float) -> None:
-        """Complete the waterfall of a start that a request has waited for."""
-        record = self.store.replicas.get(replica)
-        if record is None:
-            return
-        for start in await self.store.starts(record.endpoint):
-            if (
-                start.replica == replica
-                and start.reason == "wake"
-                and "first_byte" not in start.phases
-            ):
-                total = at - start.started_at / 1000
-                known = start.total_seconds or 0.0
-                phases = start.phases | {"first_byte": round(max(0.0, total - known), 4)}
-                self.answers.cold_starts[record.endpoint] = round(total, 4)
-                self.history.cold_start(record.endpoint)
-                await self.store.put(replace(start, total_seconds=round(total, 4), phases=phases))
 
     async def _watch_exits(self) -> None:
         async for ended in self.backend.watch():
@@ -308,7 +300,10 @@ class Controller:
             if self.store.find(record.name) is None:
                 self.link.publish(None, record.name)
         else:
-            self.link.publish(self._entry(record), record.name)
+            entry = self._entry(record)
+            revision = self.link.publish(entry, record.name)
+            routed = [r["id"] for e in entry["entities"] for r in e["replicas"]]
+            self.starts.published(routed, revision)
 
     def _forget_unknown(self) -> None:
         names = {e.name for e in self.store.endpoints.values() if e.wanted != "DELETED"}

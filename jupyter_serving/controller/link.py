@@ -31,7 +31,7 @@ class GatewayLink:
         places: sockets.
         table: returns the entry of every endpoint, for the full send.
         draining: returns the ids of replicas whose end of requests is awaited though no entry names them.
-        receive: called with every message of the gateway.
+        receive: called with every message of the gateway, ``applied`` included.
     """
 
     def __init__(
@@ -50,6 +50,9 @@ class GatewayLink:
         self._applied = 0
         self._confirmed = asyncio.Event()
         self._sent: dict[str, dict[str, Any]] = {}
+        # Revision of the last word on each endpoint; of the whole table for those without one since.
+        self._said: dict[str, int] = {}
+        self._synced = 0
         self._spawned = -SPAWN_AGAIN
         self.hello: dict[str, Any] = {}
 
@@ -71,16 +74,28 @@ class GatewayLink:
             await self._revive()
             await asyncio.sleep(RETRY)
 
-    def publish(self, entry: dict[str, Any] | None, name: str) -> None:
-        """Tell the gateway the entry of one endpoint (None: it is gone) if that is news."""
+    def publish(self, entry: dict[str, Any] | None, name: str) -> int:
+        """Tell the gateway the entry of one endpoint (None: it is gone) if that is news; returns its revision."""
         if self._sent.get(name) == entry:
-            return
+            return self._said.get(name, self._synced)
         if entry is None:
             self._sent.pop(name, None)
             self._send({"type": "forget", "name": name})
         else:
             self._sent[name] = entry
             self._send({"type": "endpoint", "endpoint": entry})
+        self._said[name] = self._revision
+        return self._revision
+
+    def proves(self, name: str, replica: str) -> bool:
+        """True where the gateway has applied our last word on the endpoint ``name``, which does not route ``replica``.
+
+        Only then does its news that the replica is drained mean that no request can reach it any more: an older news
+        may cross the word by which the replica was taken back.
+        """
+        entry = self._sent.get(name) or {}
+        routed = (r["id"] for e in entry.get("entities", ()) for r in e["replicas"])
+        return self._applied >= self._said.get(name, self._synced) and replica not in routed
 
     def known(self) -> set[str]:
         """Names that the gateway has entries of."""
@@ -126,12 +141,12 @@ class GatewayLink:
             entries = self._table()
             self._sent = {entry["name"]: entry for entry in entries}
             self._send({"type": "sync", "endpoints": entries, "draining": self._draining()})
+            self._said, self._synced = {}, self._revision
             while line := await reader.readline():
                 message = json.loads(line)
                 if message["type"] == "applied":
                     self._confirm(message["revision"])
-                else:
-                    self._receive(message)
+                self._receive(message)
         finally:
             writer.close()
 

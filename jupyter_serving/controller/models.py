@@ -28,7 +28,7 @@ class Models:
     def __init__(self, directory: Path, allow_unsigned: bool, default: Registry) -> None:
         self._directory, self._allow_unsigned, self._default = directory, allow_unsigned, default
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="models")
-        self._proven: dict[str, int] = {}
+        self._proven: dict[str, tuple[int, int]] = {}
         self._metadata: dict[str, dict[str, Any] | None] = {}
 
     async def warm(self) -> None:
@@ -185,6 +185,10 @@ class Models:
             )
         self._proven[model] = mark
 
+    def size(self, model: str) -> int:
+        """Bytes of a model's files; 0 where it has not been verified here."""
+        return self._proven.get(model, (0, 0))[0]
+
     async def receive(self, model: str, chunks: AsyncIterator[bytes]) -> None:
         """Take an uploaded model, a tar stream of its directory.
 
@@ -232,10 +236,11 @@ def _import_registry() -> None:
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
-def _mark(place: Path) -> int:
-    """A number that changes with any file's path, size or modification time."""
-    facts = ((str(f), os.stat(f)) for f in digest.files(place))
-    return hash(tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in facts))
+def _mark(place: Path) -> tuple[int, int]:
+    """Bytes of all files, and a number that changes with any file's path, size or modification time."""
+    facts = [(str(f), os.stat(f)) for f in digest.files(place)]
+    whole = hash(tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in facts))
+    return sum(stat.st_size for _, stat in facts), whole
 
 
 def _unpack(archive: Path, target: Path) -> None:

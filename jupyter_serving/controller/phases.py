@@ -15,7 +15,8 @@ from .records import EndpointRecord, EntityRecord, ReplicaPhase, ReplicaRecord, 
 REPLICA_MOVES: dict[ReplicaPhase, frozenset[ReplicaPhase]] = {
     ReplicaPhase.STARTING: frozenset({ReplicaPhase.READY, ReplicaPhase.STOPPING}),
     ReplicaPhase.READY: frozenset({ReplicaPhase.DRAINING, ReplicaPhase.STOPPING}),
-    ReplicaPhase.DRAINING: frozenset({ReplicaPhase.STOPPING}),
+    # Back to READY: it has not been told to end, so a request that came meanwhile need not wait for a new one.
+    ReplicaPhase.DRAINING: frozenset({ReplicaPhase.READY, ReplicaPhase.STOPPING}),
     ReplicaPhase.STOPPING: frozenset(),
 }
 

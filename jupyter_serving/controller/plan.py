@@ -197,19 +197,27 @@ def _serve(view: View, config: ConfigRecord, entity: EntityRecord) -> Iterator[S
     own = _own(view, key)
     up = [r for r in own if r.phase in (ReplicaPhase.STARTING, ReplicaPhase.READY)]
     wanted = max(view.wanted.get(key, 0), view.needs.get(key, 0))
+    back = _back(view, own, wanted - len(up))
+    yield from (Move(r.id, ReplicaPhase.READY) for r in back)
     extra = _surge(view, key, own, up, wanted)
     surplus = _surplus(view, up, len(up) - wanted - extra)
-    yield from _retire(view, [r for r in own if r not in up or r in surplus])
+    yield from _retire(view, [r for r in own if (r not in up and r not in back) or r in surplus])
     if wanted and not (key in view.fetched and key in view.staged):
         yield from _prepare(view, config, entity)
         return
     yield from (Place(r.id) for r in up if r.phase is ReplicaPhase.STARTING and r not in surplus)
     if key in view.held_off:
         return
-    if len(up) < wanted:
-        yield Add(config.origin(entity), entity.name, wanted - len(up))
-    elif len(up) < wanted + extra:
+    if len(up) + len(back) < wanted:
+        yield Add(config.origin(entity), entity.name, wanted - len(up) - len(back))
+    elif not back and len(up) < wanted + extra:
         yield Add(config.origin(entity), entity.name, 1, "reload")
+
+
+def _back(view: View, own: Sequence[ReplicaRecord], missing: int) -> list[ReplicaRecord]:
+    """Replicas to take back instead of starting others: those that have been draining for the shortest time."""
+    draining = [r for r in own if r.phase is ReplicaPhase.DRAINING and r.id not in view.stale]
+    return sorted(draining, key=lambda r: -r.draining_since)[: max(0, missing)]
 
 
 def _surplus(view: View, up: Sequence[ReplicaRecord], count: int) -> list[ReplicaRecord]:

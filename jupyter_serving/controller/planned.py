@@ -56,7 +56,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Move a replica towards its end."""
+    """Move a replica towards its end, or back to READY from where it was draining."""
 
     replica: str
     to: ReplicaPhase

@@ -111,7 +111,7 @@ class Reconciler:
     def replica_ended(self, replica: str, text: str) -> Coroutine[Any, Any, None] | None:
         """A replica is gone by itself: return what forgets it, or None if that was expected."""
         record = self._store.replicas.get(replica)
-        if record is None or record.phase is not ReplicaPhase.READY:
+        if record is None or record.phase not in (ReplicaPhase.READY, ReplicaPhase.DRAINING):
             if record is not None:
                 self.queue.add(record.endpoint)
             return None
@@ -129,6 +129,8 @@ class Reconciler:
         match step:
             case Add(version, entity, count, reason):
                 await self._add(endpoint, version, entity, count, reason)
+            case Move(replica, ReplicaPhase.READY):
+                await self._take_back(endpoint, self._store.replicas[replica])
             case Move(replica, to):
                 await self._store.amend(self._store.replicas[replica], partial(self._moved, to))
             case Hold(version, why):
@@ -145,6 +147,15 @@ class Reconciler:
                 await self._store.forget_endpoint(endpoint)
                 self._scaling.drop(set(self._scaling.of(endpoint.id)))
                 self._journal.remove(endpoint.id)
+
+    async def _take_back(self, endpoint: EndpointRecord, record: ReplicaRecord) -> None:
+        """Let a draining replica serve again: it has not been told to end, and what proved it empty holds no more."""
+        text = f"Replica {record.id} of {record.entity} takes requests again: it was needed while it was drained."
+        event = self._journal.event(endpoint, "REPLICA_TAKEN_BACK", text, record.entity)
+        await self._store.amend(record, partial(self._moved, ReplicaPhase.READY), event)
+        self.drained.discard(record.id)
+        # At once: should it drain again, that must be news to the gateway, which then proves it anew.
+        self._publish(endpoint.id)
 
     def _moved(self, to: ReplicaPhase, record: ReplicaRecord) -> ReplicaRecord:
         draining = to is ReplicaPhase.DRAINING

@@ -106,6 +106,7 @@ class EndpointRecord(Record, kw_only=True, frozen=True):
 
     Times in epoch milliseconds, 0 for never: ``swap_since``: the old config is drained before the new one starts, and
     requests wait; ``reload_asked``: replicas made before are to be replaced; ``reload_tried``: one came to nothing.
+    ``last_cold_start``: seconds from a held request to its first byte, of the last start from zero.
     """
 
     id: str
@@ -127,6 +128,7 @@ class EndpointRecord(Record, kw_only=True, frozen=True):
     swap_since: int = 0
     reload_asked: int = 0
     reload_tried: int = 0
+    last_cold_start: float | None = None
 
 
 class ReplicaRecord(Record, kw_only=True, frozen=True):
@@ -157,7 +159,10 @@ class ReplicaRecord(Record, kw_only=True, frozen=True):
 
 
 class StartRecord(Record, kw_only=True, frozen=True):
-    """Waterfall of one start, see ``observed.Start``; ``wake`` starts are cold starts."""
+    """Waterfall of one start, see ``observed.Start``; ``wake`` starts are cold starts.
+
+    ``zygote_seconds``: the part of its phases that a resident zygote would have spared.
+    """
 
     replica: str
     endpoint: str
@@ -166,6 +171,16 @@ class StartRecord(Record, kw_only=True, frozen=True):
     started_at: int
     total_seconds: float | None = None
     phases: dict[str, float] = {}
+    config_version: int = 0
+    imports: tuple[tuple[str, float], ...] = ()
+    imports_whole: dict[str, float] = {}
+    zygote: str = ""
+    zygote_seconds: float = 0.0
+    memory_bytes: int = 0
+    model_bytes: int = 0
+    remedy: str = ""
+    failed: str = ""
+    error: str = ""
 
 
 class EventRecord(Record, kw_only=True, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 from tornado import web
 
 from .. import api
-from ..errors import BadRequest, Internal, NotFound, ServingError
+from ..errors import BadRequest, Internal, InvalidParameter, NotFound, ServingError
 from .controller import Controller
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,17 @@ class Handler(web.RequestHandler):
     def user(self) -> str:
         """Who asks: told by the Jupyter extension, else the owner of this process."""
         return self.request.headers.get("x-jupyter-serving-user") or getpass.getuser()
+
+    def number(self, name: str, default: int) -> int:
+        """A query argument that is a whole number, not negative.
+
+        Raises:
+            InvalidParameter: it is something else.
+        """
+        text = self.get_query_argument(name, str(default))
+        if not text.isdigit():
+            raise InvalidParameter(f"{name} must be a number that is not negative, not {text!r}.")
+        return min(int(text), 2**53)
 
     def answer(self, value: Any) -> None:
         """Send ``value`` as JSON."""

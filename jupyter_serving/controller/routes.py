@@ -123,22 +123,17 @@ class Events(Handler):
 
     async def get(self, name: str) -> None:
         """The last ``limit`` events after id ``after``."""
-        limit, after = self._number("limit", 200), self._number("after", 0)
+        limit, after = self.number("limit", 200), self.number("after", 0)
         self.answer({"events": await self.controller.answers.events(name, after, limit)})
-
-    def _number(self, name: str, default: int) -> int:
-        text = self.get_query_argument(name, str(default))
-        if not text.isdigit():
-            raise InvalidParameter(f"{name} must be a number that is not negative, not {text!r}.")
-        return min(int(text), 2**53)
 
 
 class Starts(Handler):
     """Starts of replicas as waterfalls."""
 
     async def get(self, name: str) -> None:
-        """The last ones."""
-        self.answer({"starts": await self.controller.answers.starts(name)})
+        """The last ``limit``; with ``reason`` those that have it."""
+        limit, reason = self.number("limit", 50), self.get_query_argument("reason", "")
+        self.answer({"starts": await self.controller.answers.starts(name, limit, reason)})
 
 
 class Tokens(Handler):

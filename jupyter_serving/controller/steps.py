@@ -36,6 +36,7 @@ from .records import (
 )
 from .resources import Resources, no_space
 from .sizing import memory_of, threads_of
+from .starts import Starts
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -54,9 +55,10 @@ class Steps:
         stager: Stager,
         models: Models,
         resources: Resources,
+        starts: Starts,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._resources = resources
+        self._resources, self._starts = resources, starts
         self._store, self._journal, self._places = store, journal, places
         self._settings, self._backend, self._stager = settings, backend, stager
         self._models, self._clock = models, clock
@@ -125,19 +127,23 @@ class Steps:
         Raises:
             StartFailed: it did not become ready; its record is gone.
         """
+        began = self._clock()
         try:
             await self._resources.admit(endpoint, record)
-            decided = self._clock()
             self._journal.progress[endpoint.id] = f"starting a replica of {record.entity}"
             async with asyncio.timeout(self._settings.start_deadline_seconds):
-                ready = await self._bring_up(endpoint, record)
+                spec = await self._checked(endpoint, record)
+                began = self._clock()
+                ready = await self._bring_up(record, spec)
         except (ServingError, TimeoutError) as error:
-            raise await self._start_failed(endpoint, record, error) from error
+            start = self._starts.failed(record, began, error)
+            raise await self._start_failed(endpoint, record, error, start) from error
         finally:
             self._journal.progress.pop(endpoint.id, None)
         # Only a replica that is still wanted may become ready: it may have been given up meanwhile.
         current = self._store.replicas[record.id]
-        start = _waterfall(current, ready, decided, self._clock())
+        size = self._models.size(self._entity(endpoint, record.version, record.entity).digest)
+        start = self._starts.ready(current, began, ready, size)
         seconds = f"{start.total_seconds or 0:.2f} s"
         await self._store.amend(
             current,
@@ -159,12 +165,16 @@ class Steps:
         text = f"Replica {record.id} of {record.entity} is gone."
         event = self._journal.event(endpoint, "REPLICA_STOPPED", text, record.entity)
         await self._store.forget_replica(record, event)
+        self._starts.emptied(record)
 
-    async def _bring_up(self, endpoint: EndpointRecord, record: ReplicaRecord) -> Started:
+    async def _checked(self, endpoint: EndpointRecord, record: ReplicaRecord) -> ReplicaSpec:
+        """What to start, once the model's files are known to be those that were deployed."""
         config = self._store.configs[endpoint.id, record.version]
         entity = config.entity(record.entity)
         await self._models.verify(entity.digest)
-        spec = self._spec(endpoint, config, entity, record.id, record.slots)
+        return self._spec(endpoint, config, entity, record.id, record.slots)
+
+    async def _bring_up(self, record: ReplicaRecord, spec: ReplicaSpec) -> Started:
         last: Started | None = None
         async for last in self._backend.start(spec):
             await self._store.amend(record, partial(_with_handle, last))
@@ -207,7 +217,11 @@ class Steps:
         }
 
     async def _start_failed(
-        self, endpoint: EndpointRecord, record: ReplicaRecord, error: BaseException
+        self,
+        endpoint: EndpointRecord,
+        record: ReplicaRecord,
+        error: BaseException,
+        start: StartRecord,
     ) -> StartFailed:
         """Record the failure: it ends an update, or puts off the next try of an active entity."""
         limit = self._settings.start_deadline_seconds
@@ -216,7 +230,7 @@ class Steps:
         if current.handle:
             await self._backend.stop(current.handle, 0.0)
         event = self._journal.event(endpoint, "START_FAILED", text, record.entity)
-        await self._store.forget_replica(current, event)
+        await self._store.forget_replica(current, start, event)
         now = self._store.endpoints[endpoint.id]
         if now.pending == record.version:
             await self._fail(endpoint, record.version, record.entity, text)
@@ -265,18 +279,3 @@ def _ready(started: Started, record: ReplicaRecord) -> ReplicaRecord:
     slots = started.slots or record.slots
     capacity = started.capacity or slots
     return replace(record, phase=phase, handle=started.handle, slots=slots, capacity=capacity)
-
-
-def _waterfall(record: ReplicaRecord, ready: Started, decided: float, now: float) -> StartRecord:
-    """The start as it is known when the replica is ready; publishing and the first byte come later."""
-    began = record.held_at if record.held_at is not None else record.created / 1000
-    phases = {"decision": max(0.0, decided - began), **ready.phases}
-    return StartRecord(
-        replica=record.id,
-        endpoint=record.endpoint,
-        entity=record.entity,
-        reason=record.reason,
-        started_at=int(began * 1000),
-        total_seconds=round(now - began, 4),
-        phases={name: round(seconds, 4) for name, seconds in phases.items()},
-    )

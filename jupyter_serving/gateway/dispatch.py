@@ -168,10 +168,10 @@ class Dispatcher:
             self._drop_pool(member.id)
             self._notices.drained(member.id)
 
-    def answering(self, member: Member[Exchange], key: str) -> None:
-        """A replica began to answer: it is well."""
+    def answering(self, member: Member[Exchange], key: str, arrived: float) -> None:
+        """A replica began to answer a request that arrived then: it is well."""
         if self._pools.well(member.id):
-            self._notices.first_response(member.id, key)
+            self._notices.first_response(member.id, key, self.clock() - arrived)
 
     def noticed(self, member: Member[Exchange], key: str, value: bytes) -> None:
         """A replica says that something changed for the worse: heed it at once, and tell the controller."""

@@ -324,7 +324,7 @@ class Exchange:
         """The head of the answer is here; returns it as the client gets it."""
         passed = heads.passed(head.headers)
         member, dispatcher = self._slot(), self._dispatcher
-        dispatcher.answering(member, self.key)
+        dispatcher.answering(member, self.key, self.request.arrived)
         if passed.notice is not None:
             dispatcher.noticed(member, self.key, passed.notice)
         if self.record is not None:

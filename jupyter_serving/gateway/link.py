@@ -188,9 +188,11 @@ class Link:
         """A connection to a replica was refused or lost."""
         self._send({"type": "replica_failed", "replica": replica, "reason": reason})
 
-    def first_response(self, replica: str, key: str) -> None:
-        """A replica gave its first answer."""
-        self._send({"type": "first_response", "replica": replica, "key": key, "at": self._wall()})
+    def first_response(self, replica: str, key: str, seconds: float) -> None:
+        """A replica began its first answer, ``seconds`` after the request arrived."""
+        at = self._wall()
+        told = {"replica": replica, "key": key, "at": at, "arrived": at - seconds}
+        self._send({"type": "first_response", **told})
 
     def notice(self, replica: str, key: str, text: str, capacity: int | None) -> None:
         """A replica said that something changed for the worse."""

@@ -32,8 +32,8 @@ class Notices(Protocol):
     def replica_failed(self, replica: str, reason: str) -> None:
         """A connection to it was refused or lost."""
 
-    def first_response(self, replica: str, key: str) -> None:
-        """A replica gave its first answer."""
+    def first_response(self, replica: str, key: str, seconds: float) -> None:
+        """A replica began its first answer, ``seconds`` after the request arrived."""
 
     def notice(self, replica: str, key: str, text: str, capacity: int | None) -> None:
         """A replica said that something changed for the worse; ``capacity`` is what it can hold now, if it said."""

@@ -12,23 +12,30 @@ from typing import Any, Callable, Dict, List, Optional
 
 
 def _zygote(options: argparse.Namespace) -> int:
+    born = time.monotonic()
     from . import preload
 
     # Before numpy is imported, which reads them once.
     os.environ.update(preload.QUIET)
-    from . import log, zygote
+    from . import course, importclock
+
+    interpreter = born - course.asked({"asked": options.asked}, born)
+    with importclock.ImportClock() as clock:
+        from . import log, zygote
 
     log.line_buffered()
-    return zygote.Zygote(options.socket, options.key, options.preload, options.idle).run()
+    made = zygote.Zygote(options.socket, options.key, options.preload, options.idle)
+    return made.run(clock, interpreter)
 
 
 def _serve(options: argparse.Namespace) -> int:
     born = time.monotonic()
-    from . import address, log, preload, session
+    from . import address, course, log, preload, session
 
     with open(options.spec, encoding="utf-8") as file:
         spec: Dict[str, Any] = json.load(file)
     spec.setdefault("id", os.path.basename(options.spec))
+    spec["interpreter"] = born - course.asked(spec, born)
     spec.setdefault("slots", 1)
     spec.setdefault("deadline", 297.0)
     spec.setdefault("stack_trace", True)
@@ -62,13 +69,14 @@ def _front(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from . import imports, log, process, worker
+    from . import course, importclock, imports, log, process, worker
 
     process.die_with_parent(options.leader)
     process.name(f"worker {options.slot}")
     log.line_buffered()
     sock = socket.socket(fileno=options.socket)
-    return worker.run(json.loads(options.spec), options.slot, sock, imports.latest(), options.born)
+    way = course.Course(options.born, importclock.ImportClock())
+    return worker.run(json.loads(options.spec), options.slot, sock, imports.latest(), way)
 
 
 def _command(
@@ -93,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     zygote.add_argument(
         "--idle", type=float, default=600.0, help="seconds without a client until it ends"
     )
+    zygote.add_argument("--asked", type=float, help="monotonic time at which it was asked for")
     serve = _command(
         commands, "serve", _serve, "run one replica in the foreground, without a zygote"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 from .http1 import error_body
 
@@ -24,10 +24,11 @@ class Answer(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why the model could not be loaded."""
+    """Why the model could not be loaded; ``course`` is what ``Course.failed`` tells, None where nobody could."""
 
     message: str
     traceback: str
+    course: Optional[Dict[str, Any]] = None
 
 
 def in_v2(answer: Answer) -> Answer:

@@ -202,7 +202,11 @@ class Dispatcher:
             link.state, link.report = "idle", fields
             self._warm()
         elif event == "failed":
-            link.failure = Failure(fields["message"], fields["traceback"])
+            link.failure = Failure(
+                fields["message"],
+                fields["traceback"],
+                {name: fields[name] for name in ("phase", "phases", "imports") if name in fields},
+            )
         elif event == "batch":
             self.grouping.switch_off(f"worker {link.slot}: {fields['reason']}")
 

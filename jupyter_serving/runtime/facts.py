@@ -37,6 +37,7 @@ class Facts:
             "ready": True,
             **self._common(),
             "phases": dispatcher.report.get("phases", {}),
+            "imports": dispatcher.report.get("imports", []),
             "modules": dispatcher.report.get("modules", []),
             "pid": os.getppid(),
             # how much of it is shared takes longer to tell than a start has: /status does

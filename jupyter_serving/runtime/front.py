@@ -258,7 +258,10 @@ class Front:
         phases = report.get("phases", {})
         if failure is not None:
             body = http1.error_body(
-                "INTERNAL_ERROR", failure.message, phases=phases, traceback=failure.traceback
+                "INTERNAL_ERROR",
+                failure.message,
+                traceback=failure.traceback,
+                **(failure.course or {}),
             )
             connection.reply(503, body)
             self.drain(LOAD_FAILED)

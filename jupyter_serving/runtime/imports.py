@@ -1,49 +1,12 @@
-"""Which modules a model's load imported, and how long importing took."""
+"""Which modules a model's load imported."""
 
 from __future__ import annotations
 
-import builtins
-import importlib
 import itertools
 import os
 import sys
 import sysconfig
-import threading
-import time
-from typing import Any, Dict, List, Tuple
-
-
-class ImportClock:
-    """Context manager; ``seconds`` counts the time within outermost imports of the thread that entered it."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._depth = 0
-        self._thread = 0
-        self._originals: Tuple[Any, Any] = (None, None)
-
-    def __enter__(self) -> ImportClock:
-        self._thread = threading.get_ident()
-        self._originals = (builtins.__import__, importlib.import_module)
-        builtins.__import__ = self._timed(builtins.__import__)
-        importlib.import_module = self._timed(importlib.import_module)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        builtins.__import__, importlib.import_module = self._originals
-
-    def _timed(self, original: Any) -> Any:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            if self._depth or threading.get_ident() != self._thread:
-                return original(*args, **kwargs)
-            self._depth, began = 1, time.perf_counter()
-            try:
-                return original(*args, **kwargs)
-            finally:
-                self._depth = 0
-                self.seconds += time.perf_counter() - began
-
-        return run
+from typing import Dict, List
 
 
 def environment_folders() -> List[str]:

@@ -16,6 +16,7 @@ import time
 from typing import Any, Dict, NoReturn
 
 from . import burden, loading, log, memory, process, threads, wire, worker
+from .course import Course
 from .warmup import EXAMPLE, GENERATED, NOTHING
 
 # leader -> keeper
@@ -44,7 +45,7 @@ REASONS = {
 class Keeper:
     """``control``: to the leader; ``sock``: to the front, for the case that this becomes the worker of ``slot``.
 
-    ``before``, ``born``, ``imported`` as in ``loading.load``.
+    ``before``, ``course`` as in ``loading.load``.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class Keeper:
         self._burden = burden.now()
         self._single = threads.Single()
 
-    def run(self, before: str, born: float, imported: float) -> int:
+    def run(self, before: str, course: Course) -> int:
         """Load, then fork on order until the leader is gone; returns the exit code."""
         memory.confine(memory.limit(self._spec))
         try:
-            loaded = loading.load(self._spec, "keeper", before, born, imported)
+            loaded = loading.load(self._spec, "keeper", before, course)
         except BaseException as error:
-            worker.tell_failure(self._sock, "keeper", error, self._spec)
+            worker.tell_failure(self._sock, "keeper", error, self._spec, course)
             return worker.LOAD_FAILED
         why = self._objection(loaded)
         if why:
@@ -73,7 +74,7 @@ class Keeper:
         least = float(self._spec.get("proof_seconds") or _PROOF_SECONDS)
         # Whoever stands between the keeper and a worker ends unseen: the next fork need not wait for it.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        patience = max(least, _PROOF_TIMES * loaded.phases["warm_up"])
+        patience = max(least, _PROOF_TIMES * loaded.course.phases["warm_up"])
         wire.tell(self._control, wire.Note(LOADED, status=int(patience * 1000)))
         while True:
             note = wire.hear(self._control)
@@ -155,10 +156,9 @@ def run(
     control: socket.socket,
     sock: socket.socket,
     before: str,
-    born: float,
-    imported: float,
+    course: Course,
 ) -> int:
     """Be the keeper process; returns its exit code."""
     process.ignore(*process.GENTLE)
     process.lead_group()
-    return Keeper(spec, slot, control, sock).run(before, born, imported)
+    return Keeper(spec, slot, control, sock).run(before, course)

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import imports, log, memory, warmup
 from .batching import Batching
+from .course import Course
 from .learning import canonical
 from .scoring import Scored, Scorer
 from .verdicts import Verdicts
@@ -17,21 +18,24 @@ from .verdicts import Verdicts
 class Loaded(NamedTuple):
     """A model ready to serve.
 
-    ``phases``: seconds of its start by name. ``modules``: names of modules that the load imported.
+    ``course``: how its start went. ``modules``: names of modules that the load imported. ``at``: when (monotonic)
+    the model was in memory: what comes until a worker says that it is ready is warm-up.
     """
 
     scorer: Scorer
     batching: Batching
     sample: warmup.Sample
-    phases: Dict[str, float]
+    course: Course
     modules: List[str]
     metadata: Any
+    at: float
 
     def ready(self, workers: str, reason: str) -> Dict[str, Any]:
         """The ready frame of a worker that is ``workers`` ("fork", "spawn") because of ``reason``."""
         return {
             "event": "ready",
-            "phases": self.phases,
+            "phases": {**self.course.phases, "warm_up": time.monotonic() - self.at},
+            "imports": self.course.slowest(),
             "modules": self.modules,
             "workers": workers,
             "workers_reason": reason,
@@ -40,22 +44,20 @@ class Loaded(NamedTuple):
         }
 
 
-def load(spec: Dict[str, Any], who: str, before: str, born: float, imported: float) -> Loaded:
+def load(spec: Dict[str, Any], who: str, before: str, course: Course) -> Loaded:
     """Load the model of ``spec``, predict its example, check what can be checked.
 
-    ``before``: the last module that was there; ``born``: monotonic time at which this was asked for; ``imported``:
-    seconds of imports done for it before. Raises whatever the model's own code raises.
+    ``before``: the last module that was there. Raises whatever the model's own code raises; ``course`` knows where.
     """
-    phases = {"spawn": max(0.0, time.monotonic() - born), "imports": imported}
-    model, scorer = _load(spec, who, phases)
-    began = time.perf_counter()
+    model, scorer = _load(spec, who, course)
+    course.phase, began = "warm_up", time.monotonic()
     sample = warmup.sample(spec["model"], model.metadata)
     first = _warm_up(scorer, sample, who)
     batching = _checked(scorer, spec, sample, first, model.metadata)
-    phases["warm_up"] = time.perf_counter() - began
+    course.phases["warm_up"] = time.monotonic() - began
     modules = list(imports.learned(before, imports.environment_folders(), spec["model"]))
     settle()
-    return Loaded(scorer, batching, sample, phases, modules, model.metadata)
+    return Loaded(scorer, batching, sample, course, modules, model.metadata, began)
 
 
 def settle() -> None:
@@ -65,9 +67,8 @@ def settle() -> None:
     gc.freeze()
 
 
-def _load(spec: Dict[str, Any], who: str, phases: Dict[str, float]) -> Tuple[Any, Scorer]:
-    began = time.perf_counter()
-    with imports.ImportClock() as clock:
+def _load(spec: Dict[str, Any], who: str, course: Course) -> Tuple[Any, Scorer]:
+    with course.load() as load:
         import mlflow.pyfunc
         import mlflow.pyfunc.scoring_server as server
 
@@ -76,10 +77,7 @@ def _load(spec: Dict[str, Any], who: str, phases: Dict[str, float]) -> Tuple[Any
         read = getattr(server, "load_model_with_mlflow_config", mlflow.pyfunc.load_model)
         model = read(spec["model"])
         scorer = Scorer(model, spec)
-    seconds = time.perf_counter() - began
-    phases["imports"] += clock.seconds
-    phases["model_load"] = max(0.0, seconds - clock.seconds)
-    log.say(who, f"model loaded in {seconds:.2f} s, {clock.seconds:.2f} s of it imports")
+    log.say(who, f"model loaded in {load.seconds:.2f} s, {load.imports:.2f} s of it imports")
     return model, scorer
 
 

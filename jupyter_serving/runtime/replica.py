@@ -32,7 +32,9 @@ from . import (
     wire,
     worker,
 )
+from .course import Course, asked
 from .crashes import Crashes
+from .importclock import ImportClock
 from .pressure import Watch
 
 DEFAULT_GRACE = 30.0
@@ -60,7 +62,8 @@ class Leader:
         self.phase = "loading"
         self._spec = spec
         self._listener = listener
-        self._born = born
+        self._born = asked(spec, born)
+        self._clock = ImportClock()
         self._preloaded = 0.0
         self._before = ""
         self._children: Dict[int, Child] = {}
@@ -115,11 +118,12 @@ class Leader:
 
     def _import_base(self) -> None:
         began, single = time.monotonic(), threads.Single()
-        preload.load(
-            preload.unknown([*preload.BASE, *preload.valid(self._spec.get("preload") or [])]),
-            "leader",
-        )
-        preload.touch("leader")
+        with self._clock:
+            preload.load(
+                preload.unknown([*preload.BASE, *preload.valid(self._spec.get("preload") or [])]),
+                "leader",
+            )
+            preload.touch("leader")
         single.undo()
         gc.collect()
         gc.freeze()  # the collector would otherwise touch, and so copy, every page that children share
@@ -144,19 +148,19 @@ class Leader:
         for slot in range(1, int(self._spec["slots"]) + 1):
             self._nursery.want(slot)
 
-    @property
-    def _asked(self) -> float:
-        """When the worker that is started now was asked for."""
-        return self._born + self._preloaded if self.phase == "loading" else time.monotonic()
+    def _course(self) -> Course:
+        """Of the worker that is started now; to be called in its own process."""
+        if self.phase != "loading":
+            return Course(time.monotonic(), ImportClock())
+        interpreter = float(self._spec.get("interpreter") or 0.0)
+        before = self._preloaded + interpreter
+        return Course(self._born + before, self._clock, self._preloaded, interpreter)
 
     def start_keeper(self, slot: int, control: socket.socket, sock: socket.socket) -> int:
         """Fork a keeper; see ``nursery.Household``."""
-        born = self._asked
         return self._start(
             "keeper",
-            lambda: keeper.run(
-                self._spec, slot, control, sock, self._before, born, self._preloaded
-            ),
+            lambda: keeper.run(self._spec, slot, control, sock, self._before, self._course()),
             [],
             (control, sock),
         )
@@ -164,14 +168,12 @@ class Leader:
     def start_alone(self, slot: int, why: int) -> None:
         """Start a worker that loads a copy of its own; see ``nursery.Household``."""
         ours, theirs = socket.socketpair()
-        born = self._asked
+        born = self._born if self.phase == "loading" else time.monotonic()
         with theirs:
             try:
                 pid = self._start(
                     f"worker {slot}",
-                    lambda: worker.run(
-                        self._spec, slot, theirs, self._before, born, self._preloaded, why
-                    ),
+                    lambda: worker.run(self._spec, slot, theirs, self._before, self._course(), why),
                     ["worker", str(theirs.fileno()), str(slot), repr(born)],
                     (theirs,),
                 )

@@ -7,6 +7,7 @@ import traceback
 from typing import Any, Dict
 
 from . import burden, loading, log, memory, process, slot, threads, wire
+from .course import Course
 
 LOAD_FAILED = 3
 
@@ -21,13 +22,16 @@ def settle_in(spec: Dict[str, Any], number: int) -> None:
     process.reseed()
 
 
-def tell_failure(sock: socket.socket, who: str, error: BaseException, spec: Dict[str, Any]) -> None:
+def tell_failure(
+    sock: socket.socket, who: str, error: BaseException, spec: Dict[str, Any], course: Course
+) -> None:
     """Log why the model is not there, and tell the front; for an ``except`` block."""
     log.say_traceback(who, "the model could not be loaded")
     failed = {
         "event": "failed",
         "message": log.last_line(error) + _bound(error, memory.limit(spec)),
         "traceback": traceback.format_exc(),
+        **course.failed(error),
     }
     sock.sendall(wire.pack(failed))
 
@@ -53,8 +57,7 @@ def run(
     number: int,
     sock: socket.socket,
     before: str,
-    born: float,
-    imported: float = 0.0,
+    course: Course,
     why: int = burden.PLATFORM,
 ) -> int:
     """Be a worker that loads a copy of its own, because of ``burden.WHY[why]``; returns the exit code."""
@@ -62,9 +65,9 @@ def run(
     count = threads.share(spec)
     threads.default(count)
     try:
-        loaded = loading.load(spec, f"worker {number}", before, born, imported)
+        loaded = loading.load(spec, f"worker {number}", before, course)
     except BaseException as error:
-        tell_failure(sock, f"worker {number}", error, spec)
+        tell_failure(sock, f"worker {number}", error, spec, course)
         return LOAD_FAILED
     threads.spread(count)
     return work(sock, loaded, number, "spawn", burden.WHY[why])

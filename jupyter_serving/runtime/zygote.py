@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional
 
 from . import address, log, preload, process, session, starting
 from .fingerprint import fingerprint
+from .importclock import ImportClock
 from .lessons import School
 from .lines import Lines
 
@@ -46,8 +47,11 @@ class Zygote:
         self._wake, self._wake_write = os.pipe()
         self._listener = address.unbound()
 
-    def run(self) -> int:
-        """Serve until told to end, or until nobody has been connected for ``idle`` seconds; returns the exit code."""
+    def run(self, clock: ImportClock, interpreter: float = 0.0) -> int:
+        """Serve until told to end, or until nobody has been connected for ``idle`` seconds; returns the exit code.
+
+        ``clock`` has counted the imports so far; ``interpreter``: seconds until Python ran our first line.
+        """
         lock = _lock(self._path + ".lock")
         if lock is None:
             log.say("zygote", f"another one serves {self._path}")
@@ -56,7 +60,7 @@ class Zygote:
         # Bound before the imports: who connects now is greeted when they are done.
         address.bind(self._listener, self._path)
         self._watch()
-        self._import()
+        self._import(clock, interpreter)
         self._alone_since = time.monotonic()
         while not self._end_reason:
             for key, mask in self._selector.select(self._patience()):
@@ -78,18 +82,27 @@ class Zygote:
         self._selector.register(self._wake, selectors.EVENT_READ, self._signalled)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
-    def _import(self) -> None:
+    def _import(self, clock: ImportClock, interpreter: float) -> None:
         began = time.monotonic()
         gc.disable()
-        facts = fingerprint()
-        preload.load(preload.BASE)
-        self._school.recall()
-        preload.touch()
+        with clock:
+            facts = fingerprint()
+            preload.load(preload.BASE)
+            self._school.recall()
+            preload.touch()
         self._settle()
-        self._facts = {"python": facts["python"], "fingerprint": facts["fingerprint"]}
-        log.say(
-            "zygote", f"{len(sys.modules)} modules imported in {time.monotonic() - began:.2f} s"
-        )
+        seconds = time.monotonic() - began
+        self._facts = {
+            "python": facts["python"],
+            "fingerprint": facts["fingerprint"],
+            # What whoever waited for this start waited for.
+            "start": {
+                "interpreter": interpreter,
+                "imports": seconds,
+                "slowest": clock.slowest(),
+            },
+        }
+        log.say("zygote", f"{len(sys.modules)} modules imported in {seconds:.2f} s")
 
     def _settle(self) -> None:
         # The collector would touch, and so copy, every page that children share: it never looks at what is there now.

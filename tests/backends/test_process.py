@@ -448,7 +448,7 @@ def test_a_spawn_whose_answer_nobody_read_is_found(world: World) -> None:
             spec = world.spec("load_hangs")
             launcher = Launcher(world.places, Settings(), backend._zygotes)
             handle = await launcher.handle(spec)
-            order = {"op": "spawn", "id": spec.id, "spec": launcher._order(spec, handle)}
+            order = {"op": "spawn", "id": spec.id, "spec": await launcher._order(spec, handle)}
             with socket.socket(socket.AF_UNIX) as dead_controller:
                 dead_controller.connect(str(world.places.zygote_socket(handle["zygote"])))
                 dead_controller.sendall(json.dumps(order).encode() + b"\n")
