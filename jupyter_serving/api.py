@@ -311,7 +311,10 @@ class EndpointSummary(Wire):
 
 
 class EndpointDetailed(Wire):
-    """The endpoint object (ServingEndpointDetailed) with our ``live`` and ``invocations_url``."""
+    """The endpoint object (ServingEndpointDetailed) with our ``live`` and ``invocations_url``.
+
+    ``notes`` (ours): sentences that the answer to a deployment wants read.
+    """
 
     name: str
     id: str
@@ -329,6 +332,7 @@ class EndpointDetailed(Wire):
     endpoint_type: str = ""
     live: Live | None = None
     invocations_url: str = ""
+    notes: list[str] = []
 
 
 def encode(value: Any) -> bytes:

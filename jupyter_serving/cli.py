@@ -212,6 +212,16 @@ def _autoscaling(target: argparse.ArgumentParser) -> None:
     )
 
 
+def add_starts_options(target: argparse.ArgumentParser) -> None:
+    """Options of ``starts``, shared with ``%serve starts``."""
+    target.add_argument("--limit", type=int, default=4, metavar="N", help="so many at most")
+    target.add_argument(
+        "--reason",
+        choices=("wake", "deploy", "scale_up", "replace", "reload"),
+        help="only these; wake: cold starts",
+    )
+
+
 def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _verb(verbs, "list", "commands.endpoints:show_list", "list the endpoints")
     get = _verb(verbs, "get", "commands.endpoints:get", "show one endpoint")
@@ -238,6 +248,14 @@ def _endpoints(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     updates.add_argument("name")
     updates.add_argument("--limit", type=int, default=20, metavar="N")
+    starts = _verb(
+        verbs,
+        "starts",
+        "commands.endpoints:starts",
+        "show where the seconds of an endpoint's starts went, and what would save most",
+    )
+    starts.add_argument("name")
+    add_starts_options(starts)
     token = _verb(verbs, "token", "commands.endpoints:token", "make a query token for programs")
     token.add_argument("name")
     token.add_argument("--comment", default="", help="what it is for")

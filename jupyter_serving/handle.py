@@ -23,7 +23,7 @@ class Endpoint:
     """One endpoint of a server.
 
     ``detail`` is the endpoint object of the API as a dictionary, as of the last ``refresh()``; ``notes`` are sentences
-    that the deployment wants read (assumptions made).
+    that the deployment wants read (assumptions made, the price of scale to zero).
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Endpoint:
     ) -> None:
         self.client = client
         self.detail = detail
-        self.notes = notes or []
+        self.notes = notes if notes is not None else list(detail.get("notes") or [])
 
     @property
     def name(self) -> str:
@@ -93,9 +93,9 @@ class Endpoint:
         """What happened to it, newest last."""
         return self.client.events(self.name, limit)
 
-    def starts(self) -> Starts:
+    def starts(self, limit: int = 50, reason: str = "") -> Starts:
         """Starts of its replicas with the seconds of each phase; a notebook shows them as waterfalls."""
-        return Starts(self.client.starts(self.name))
+        return Starts(self.client.starts(self.name, limit, reason))
 
     def history(
         self,

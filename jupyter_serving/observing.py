@@ -34,9 +34,16 @@ class Observing:
         query = urlencode({"limit": limit, "after": after})
         return list(self._ask("GET", f"{self._path(name)}/events?{query}")["events"])
 
-    def starts(self, name: str) -> Records:
-        """Starts of replicas with the seconds of each phase."""
-        return list(self._ask("GET", f"{self._path(name)}/starts")["starts"])
+    def starts(self, name: str, limit: int = 50, reason: str = "") -> Records:
+        """Starts of replicas with the seconds of each phase, newest last.
+
+        Args:
+            name: the endpoint.
+            limit: so many at most; 200 are kept.
+            reason: only those: ``wake`` (cold starts), ``deploy``, ``scale_up``, ``replace``, ``reload``.
+        """
+        query = urlencode({"limit": limit} | ({"reason": reason} if reason else {}))
+        return list(self._ask("GET", f"{self._path(name)}/starts?{query}")["starts"])
 
     def history(
         self,

@@ -111,7 +111,7 @@ class Tour:
         while self.clock() < limit:
             wakes = [start for start in self.client.starts(self.name) if start["reason"] == "wake"]
             # The last phase is recorded when the gateway's report arrives, a moment after the answer.
-            if wakes and wakes[-1].get("total_seconds") is not None:
+            if wakes and "first_byte" in wakes[-1].get("phases", {}):
                 return {name: float(value) for name, value in wakes[-1].get("phases", {}).items()}
             self.sleep(0.1)
         raise Unavailable(

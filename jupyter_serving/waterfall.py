@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -15,52 +16,109 @@ REASONS = {
     "wake": "cold start",
     "scale_up": "scaled up",
     "replace": "replaced",
+    "reload": "reloaded",
 }
 LABELS = {
     "held": "request held",
     "decision": "decision",
     "spawn": "process",
+    "interpreter": "interpreter",
     "imports": "imports",
     "model_load": "model load",
     "warm_up": "warm-up",
     "publish": "route",
     "first_byte": "first answer",
 }
+ZYGOTES = {
+    "resident": "forked from a zygote that was there",
+    "started": "a zygote was started for it",
+    "none": "without a zygote",
+}
 # What no phase accounts for is shown, not hidden; below a millisecond it is the rounding of the others.
 OTHER, OTHER_SECONDS = "other", 0.001
 EMPTY = "No replica has been started yet."
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a waterfall; times in seconds. ``part``: of the phase above it (one package of its imports)."""
+
+    label: str
+    begun: float
+    seconds: float
+    part: bool = False
+
+
 class Starts(list[dict[str, Any]]):
-    """Starts of replicas, newest last; each has ``reason``, ``total_seconds`` and ``phases`` (seconds)."""
+    """Starts of replicas, newest last; each has ``reason``, ``total_seconds`` and ``phases`` (seconds).
+
+    The last ``shown`` of them are shown.
+    """
+
+    def __init__(self, starts: Iterable[dict[str, Any]] = (), shown: int = SHOWN) -> None:
+        super().__init__(starts)
+        self.shown = shown
 
     def __repr__(self) -> str:
-        return "\n\n".join(_text(start) for start in self[-SHOWN:]) or EMPTY
+        return "\n\n".join(_text(start) for start in self._last()) or EMPTY
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        shown = "".join(_html(start) for start in self[-SHOWN:])
+        shown = "".join(_html(start) for start in self._last())
         return {"text/plain": repr(self), "text/html": shown or f"<div>{EMPTY}</div>"}
+
+    def _last(self) -> list[dict[str, Any]]:
+        return self[max(0, len(self) - self.shown) :]
 
 
 def steps(start: dict[str, Any]) -> Iterator[tuple[str, float, float]]:
     """Label, begin and length in seconds of each phase of a start, one after the other."""
-    phases: dict[str, float] = dict(start.get("phases") or {})
-    total = float(start.get("total_seconds") or 0.0)
-    rest = total - sum(phases.values())
-    if rest > OTHER_SECONDS:
-        # Before the answer is given, after the replica is up: what lies between is the hand-over.
-        last = phases.popitem() if "first_byte" in phases else None
-        phases[OTHER] = rest
-        phases |= {} if last is None else dict([last])
+    return ((row.label, row.begun, row.seconds) for row in rows(start) if not row.part)
+
+
+def rows(start: dict[str, Any]) -> Iterator[Row]:
+    """All lines of a waterfall: phases, and below the imports the slowest packages."""
     begun = 0.0
-    for name, seconds in phases.items():
-        yield LABELS.get(name, name.replace("_", " ")), begun, seconds
+    for name, seconds in _phases(start).items():
+        yield Row(LABELS.get(name, name.replace("_", " ")), begun, seconds)
+        if name == "imports":
+            yield from _packages(start, begun)
         begun += seconds
+
+
+def _phases(start: dict[str, Any]) -> dict[str, float]:
+    """Phases with what none of them accounts for, which lies between the replica's readiness and its route."""
+    phases: dict[str, float] = dict(start.get("phases") or {})
+    rest = float(start.get("total_seconds") or 0.0) - sum(phases.values())
+    if rest <= OTHER_SECONDS:
+        return phases
+    after = {name: phases.pop(name) for name in ("publish", "first_byte") if name in phases}
+    return phases | {OTHER: rest} | after
+
+
+def _packages(start: dict[str, Any], begun: float) -> Iterator[Row]:
+    for package, seconds in start.get("imports") or []:
+        if seconds >= OTHER_SECONDS:
+            yield Row(str(package), begun, float(seconds), part=True)
+            begun += float(seconds)
 
 
 def _title(start: dict[str, Any]) -> str:
     reason = REASONS.get(str(start.get("reason")), str(start.get("reason")))
-    return f"{start.get('served_entity', '')}: {reason} in {_total(start):.2f} s"
+    seconds = f"{_total(start):.2f} s"
+    entity = start.get("served_entity", "")
+    if failed := str(start.get("failed") or ""):
+        phase = LABELS.get(failed, failed)
+        return f"{entity}: {reason}, failed after {seconds} in {phase}: {start.get('error', '')}"
+    return f"{entity}: {reason} in {seconds}"
+
+
+def _told(start: dict[str, Any]) -> list[str]:
+    """What is said below the bars: where the process came from, what it holds, what would save most."""
+    zygote = ZYGOTES.get(str(start.get("zygote")), "")
+    held = int(start.get("memory_bytes") or 0)
+    facts = [zygote, f"{held / 1e6:.0f} MB in its workers" if held else ""]
+    first = ", ".join(fact for fact in facts if fact)
+    return [text for text in (first, str(start.get("remedy") or "")) if text]
 
 
 def _total(start: dict[str, Any]) -> float:
@@ -72,34 +130,44 @@ def _share(seconds: float, total: float) -> float:
 
 
 def _text(start: dict[str, Any]) -> str:
-    rows, total = list(steps(start)), _total(start)
-    wide = max((len(label) for label, _, _ in rows), default=0)
+    shown, total = list(rows(start)), _total(start)
+    labels = [f"  {row.label}" if row.part else row.label for row in shown]
+    wide = max((len(label) for label in labels), default=0)
     lines = [
-        f"  {label.ljust(wide)}  {seconds * 1000:7.1f} ms  "
-        f"{' ' * round(_share(begun, total) * BAR_CHARACTERS)}"
-        f"{'█' * round(_share(seconds, total) * BAR_CHARACTERS)}".rstrip()
-        for label, begun, seconds in rows
+        f"  {label.ljust(wide)}  {row.seconds * 1000:7.1f} ms  "
+        f"{' ' * round(_share(row.begun, total) * BAR_CHARACTERS)}"
+        f"{('░' if row.part else '█') * round(_share(row.seconds, total) * BAR_CHARACTERS)}".rstrip()
+        for label, row in zip(labels, shown, strict=True)
     ]
-    return "\n".join([_title(start), *lines])
+    return "\n".join([_title(start), *lines, *(f"  {text}" for text in _told(start))])
 
 
 def _html(start: dict[str, Any]) -> str:
     total = _total(start)
     # A grid, not a table: JupyterLab lays tables out with columns of fixed width.
-    rows = "".join(
-        f'<span>{escape(label)}</span><span style="text-align: right">{seconds * 1000:.1f} ms</span>'
-        f"{_bar(_share(begun, total), _share(seconds, total))}"
-        for label, begun, seconds in steps(start)
+    cells = "".join(_line(row, total) for row in rows(start))
+    told = "".join(
+        f'<div style="{cards.DIM}; font-size: 90%">{escape(text)}</div>' for text in _told(start)
     )
     grid = "display: grid; grid-template-columns: max-content max-content 1fr; gap: 2px 12px"
     return (
         f'<div style="max-width: 720px; margin-bottom: 8px"><strong>{escape(_title(start))}</strong>'
-        f'<div style="{grid}; align-items: center; margin-top: 4px">{rows}</div></div>'
+        f'<div style="{grid}; align-items: center; margin-top: 4px">{cells}</div>{told}</div>'
     )
 
 
-def _bar(begun: float, share: float) -> str:
+def _line(row: Row, total: float) -> str:
+    style = f"{cards.DIM}; padding-left: 12px; font-size: 90%" if row.part else ""
     return (
-        f'<div style="margin-left: {begun:.2%}; width: {share:.2%}; min-width: 1px; height: 10px; '
+        f'<span style="{style}">{escape(row.label)}</span>'
+        f'<span style="text-align: right">{row.seconds * 1000:.1f} ms</span>'
+        f"{_bar(_share(row.begun, total), _share(row.seconds, total), row.part)}"
+    )
+
+
+def _bar(begun: float, share: float, part: bool) -> str:
+    height = 5 if part else 10
+    return (
+        f'<div style="margin-left: {begun:.2%}; width: {share:.2%}; min-width: 1px; height: {height}px; '
         f'background: {cards.COLOURS["busy"]}"></div>'
     )

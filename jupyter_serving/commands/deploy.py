@@ -22,6 +22,7 @@ def run(options: argparse.Namespace) -> int:
         endpoint = deliver(
             client, options.name, options.model, wanted, registry=stores, progress=progress.say
         )
+        notes = endpoint.notes
         if options.wait:
             endpoint = _wait(client, endpoint, options.timeout, progress)
     finally:
@@ -30,10 +31,12 @@ def run(options: argparse.Namespace) -> int:
         token = endpoint.token("jupyter serving deploy")
         facts = endpoint.refresh().detail
         console.print_json(
-            facts | {"invocations_url": endpoint.url, "authorization": f"Bearer {token}"}
+            facts
+            | ({"notes": notes} if notes else {})
+            | {"invocations_url": endpoint.url, "authorization": f"Bearer {token}"}
         )
     else:
-        print(cards.endpoint_text(endpoint.detail, endpoint.message, delete=cards.IN_SHELL))
+        print(cards.endpoint_text(endpoint.detail, endpoint.message, notes, delete=cards.IN_SHELL))
     return 0
 
 

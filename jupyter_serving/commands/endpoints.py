@@ -1,4 +1,4 @@
-"""``jupyter serving list | get | query | logs | events | why | token | delete``."""
+"""``jupyter serving list | get | query | logs | events | starts | why | token | delete``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .. import cards, payload
 from ..errors import InvalidParameter
 from ..handle import Endpoint
 from ..transport import JSON_TYPE
+from ..waterfall import Starts
 from ..why import Why
 from . import console
 
@@ -125,6 +126,17 @@ def why(options: argparse.Namespace) -> int:
         console.print_json(answer)
     else:
         print(repr(Why(options.name, answer)))
+    return 0
+
+
+def starts(options: argparse.Namespace) -> int:
+    """Starts as waterfalls, oldest first."""
+    client = console.client(options, console.Progress())
+    found = client.starts(options.name, options.limit, options.reason or "")
+    if options.json:
+        console.print_json({"starts": found})
+    else:
+        print(Starts(found, options.limit))
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from .. import processes
-from ..api import Registry
+from ..api import EndpointDetailed, Registry
 from ..backends.base import Backend
 from ..environments.stage import Stager
 from ..places import Places
@@ -29,6 +29,7 @@ from .link import GatewayLink
 from .maintenance import Maintenance
 from .measures import Measures
 from .models import Models
+from .notes import notes
 from .reconcile import Reconciler
 from .records import EndpointRecord, ReplicaPhase, ReplicaRecord, TokenRecord
 from .recovery import recover
@@ -335,6 +336,16 @@ class Controller:
         )
 
     # -- given to routes -----------------------------------------------------------------------------
+
+    async def deployed(self, endpoint: EndpointRecord) -> EndpointDetailed:
+        """The answer to a deployment: the endpoint, and the notes on its new config, which are kept as an event."""
+        detail = await self.answers.detailed(endpoint)
+        config = self.store.config(endpoint.id, endpoint.pending)
+        if config is not None:
+            detail.notes = notes(config, self.settings, endpoint.last_cold_start)
+        for text in detail.notes:
+            await self.store.put(self.journal.event(endpoint, "NOTE", text))
+        return detail
 
     async def add_token(self, name: str, comment: str) -> tuple[str, TokenRecord]:
         """Make a query token; the gateway knows it before this returns, so that it works at once."""

@@ -46,7 +46,7 @@ class Collection(Handler):
         """Create one."""
         body = api.decode(api.CreateEndpoint, self.request.body)
         endpoint = await self.controller.endpoints.create(body, self.user)
-        self.answer(await self.controller.answers.detailed(endpoint))
+        self.answer(await self.controller.deployed(endpoint))
 
 
 class Item(Handler):
@@ -69,7 +69,7 @@ class Config(Handler):
         """Update it."""
         body = api.decode(api.ConfigInput, self.request.body)
         endpoint = await self.controller.endpoints.update_config(name, body, self.user)
-        self.answer(await self.controller.answers.detailed(endpoint))
+        self.answer(await self.controller.deployed(endpoint))
 
 
 class StopEndpoint(Handler):

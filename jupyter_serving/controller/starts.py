@@ -123,7 +123,8 @@ class Starts:
         began = known.start.started_at / 1000
         start = known.start
         if waited:
-            start = _extended(start, "first_byte", at - began - sum(start.phases.values()))
+            routed = known.routed_at or began + sum(start.phases.values())
+            start = _extended(start, "first_byte", at - routed)
             start = replace(start, total_seconds=round(at - began, 4))
         await self._close(start, start.total_seconds if waited else None)
 

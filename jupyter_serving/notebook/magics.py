@@ -13,8 +13,14 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from ..cli import add_history_options, add_options, add_simulate_options
+from ..cli import (
+    add_history_options,
+    add_options,
+    add_simulate_options,
+    add_starts_options,
+)
 from ..errors import ServingError
+from ..waterfall import Starts
 from ..why import Why
 from . import serving
 from .display import Log, Table
@@ -37,6 +43,7 @@ USAGE = """%serve VERB ...
   %serve why NAME                               why it has so many replicas, and the last changes
   %serve simulate NAME [--idle 60,300 ...]      what other settings would have done
   %serve updates NAME                           certificates of its updates: requests lost, latency, gaps
+  %serve starts NAME                            where the seconds of its starts went, and what would save most
   %serve stop NAME, %serve start NAME           stop serving, serve again
   %serve delete NAME                            remove it; the registered model stays
   %serve log MODEL --name NAME [--data DF]      register a model without deploying it
@@ -98,6 +105,9 @@ def _parser(verb: str) -> _Parser:
         case "why":
             parser.add_argument("name")
             parser.add_argument("--limit", type=int, default=10, metavar="N")
+        case "starts":
+            parser.add_argument("name")
+            add_starts_options(parser)
         case "delete":
             parser.add_argument("name")
             parser.add_argument(
@@ -129,6 +139,7 @@ VERBS = (
     "why",
     "simulate",
     "updates",
+    "starts",
     "stop",
     "start",
     "delete",
@@ -278,6 +289,11 @@ class ServeMagics(Magics):
     def _why(self, options: argparse.Namespace, _: str | None) -> Any:
         answer = serving.default.ask(lambda client: client.autoscaling(options.name, options.limit))
         return Why(options.name, answer)
+
+    def _starts(self, options: argparse.Namespace, _: str | None) -> Any:
+        limit, reason = options.limit, options.reason or ""
+        found = serving.default.ask(lambda client: client.starts(options.name, limit, reason))
+        return Starts(found, limit)
 
     def _stop(self, options: argparse.Namespace, _: str | None) -> Any:
         return serving.default.ask(lambda client: client.stop(options.name))

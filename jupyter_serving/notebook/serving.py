@@ -166,7 +166,7 @@ def put(
             endpoint = _wait(endpoint, timeout, line)
     finally:
         line.done()
-    endpoint.notes = notes
+    endpoint.notes = [*notes, *endpoint.notes]
     return endpoint
 
 

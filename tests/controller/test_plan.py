@@ -141,9 +141,32 @@ def test_draining_ends_when_the_gateway_says_so_or_the_grace_is_over() -> None:
     assert plan(late) == move
 
 
-def test_a_request_during_draining_starts_a_fresh_replica() -> None:
+def test_what_is_wanted_while_it_drains_is_taken_back() -> None:
     draining = replica(1, 1, ReplicaPhase.DRAINING, draining_since=1000)
-    assert plan(view(SERVING, [config(1)], replicas=[draining])) == [Add(1, "iris-1", 1)]
+    back = Move("r1", ReplicaPhase.READY)
+    assert plan(view(SERVING, [config(1)], replicas=[draining])) == [back]
+    # whatever the gateway has said meanwhile, however long it has been draining, and without its model's files
+    facts: dict[str, Any] = dict(drained={"r1"}, now=999_000, fetched=set(), staged=set())
+    assert plan(view(SERVING, [config(1)], replicas=[draining], **facts))[0] == back
+    stopping = replica(2, 1, ReplicaPhase.STOPPING)
+    both = plan(view(SERVING, [config(1)], replicas=[stopping]))
+    assert both == [Stop("r2"), Add(1, "iris-1", 1)], "one that was told to end cannot come back"
+
+
+def test_as_many_are_taken_back_as_are_missing_the_last_to_leave_first() -> None:
+    key = entity_key("e", 1, "iris-1")
+    first, second = (replica(n, 1, ReplicaPhase.DRAINING, draining_since=1000 * n) for n in (1, 2))
+    one = plan(view(SERVING, [config(1)], replicas=[first, second]))
+    assert one == [Move("r2", ReplicaPhase.READY)]
+    three = plan(view(SERVING, [config(1)], replicas=[first, second], wanted={key: 3}))
+    assert three[:2] == [Move("r2", ReplicaPhase.READY), Move("r1", ReplicaPhase.READY)]
+    assert three[2:] == [Add(1, "iris-1", 1)]
+
+
+def test_a_replica_of_a_config_that_is_gone_is_not_taken_back() -> None:
+    old = replica(1, 1, ReplicaPhase.DRAINING, draining_since=1000)
+    done = replace(SERVING, active=2)
+    assert plan(view(done, [config(2)], replicas=[old])) == [Add(2, "iris-1", 1)]
 
 
 def test_surplus_gives_up_starting_then_idle_then_young_replicas() -> None:
