@@ -21,8 +21,8 @@ def notes(config: ConfigRecord, settings: Settings, last_cold_start: float | Non
         else "GPU capacity is not kept"
     )
     return [
-        f"It scales to zero after {_duration(idle)} without a request: the next one waits for a cold start{known}, so it "
-        f"is not for production latency. {kept} at zero. During an update the old and the new version are both held."
+        f"It scales to zero after {_duration(idle)} without a request: the next one waits for a cold start{known}, so "
+        f"it is not for production latency. {kept} at zero. During an update the old and the new version are both held."
     ]
 
 
