@@ -1,4 +1,4 @@
-"""Reroute, prove, remove: an endpoint that goes to zero and comes back under traffic loses no request, whenever it comes."""
+"""Reroute, prove, remove: an endpoint that goes to zero and comes back under traffic loses no request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 import pytest
-from jupyter_serving.processes import Identity
 from load import ClosedLoop
 from services import until
+
+from jupyter_serving.processes import Identity
 
 from .clients import Later
 from .stage import Played, Stage
@@ -88,7 +89,9 @@ def test_a_service_that_dies_at_any_moment_of_it_loses_nothing_for_good(
 def test_a_request_that_comes_while_the_last_replica_drains_does_not_wait_for_a_new_one(
     stage: Stage,
 ) -> None:
-    with stage.endpoint(stage.zoo.puppet(), **TO_ZERO | {"max_provisioned_concurrency": 1}) as played:
+    with stage.endpoint(
+        stage.zoo.puppet(), **TO_ZERO | {"max_provisioned_concurrency": 1}
+    ) as played:
         (replica,) = until(lambda: list(stage.leaders()), what="its replica")
         with Later(played.url, played.authorization, played.act("hold", 1.0)) as first:
             until(played.folder.begun, what="it in flight")
