@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,11 +48,20 @@ class ProcessBackend:
 
     name = "process"
 
-    def __init__(self, places: Places, settings: Settings) -> None:
+    def __init__(
+        self,
+        places: Places,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings, self._places = settings, places
         self._devices = Devices()
         self._zygotes = Zygotes(
-            places, settings.start_deadline_seconds, settings.zygote_idle_seconds, self._budget
+            places,
+            settings.start_deadline_seconds,
+            settings.zygote_idle_seconds,
+            self._budget,
+            clock,
         )
         self._launcher = Launcher(places, settings, self._zygotes)
         self._remains = Remains(places, self._zygotes)
