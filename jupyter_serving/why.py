@@ -88,7 +88,7 @@ def _bounds(bounds: dict[str, Any]) -> str:
     zero = f"to zero after {idle:g} s without a request" if idle is not None else "never to zero"
     room = bounds.get("room")
     host = f"; the host has room for {room:g}" if room is not None else ""
-    pressure = "; the host's CPUs are under pressure" if bounds.get("cpu_pressure") else ""
+    pressure = "; the host is contended" if bounds.get("host_pressure") else ""
     return (
         f"Bounds: {bounds['min_replicas']} to {bounds['max_replicas']} replicas of "
         f"{bounds['slots_per_replica']} slots, {zero}{host}{pressure}."

@@ -22,6 +22,9 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+# Whether replicas are added must not depend on what else this machine does.
+os.environ.setdefault("JUPYTER_SERVING_CPU_PRESSURE_LIMIT", "1.0")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of this suite."""

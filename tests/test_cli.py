@@ -44,7 +44,8 @@ def deployed(shared_services: Services, zoo: Zoo) -> Iterator[dict[str, Any]]:
     """What ``deploy --wait --json`` prints, run as scripts run it."""
     uri, data = zoo.doubles(), str(shared_services.places.data)
     given = (
-        f"--tracking-uri {zoo.uri} --max-concurrency 1 --env MODE=test --idle 900 --data-dir {data}"
+        f"--tracking-uri {zoo.uri} --max-concurrency 1 --env MODE=test --idle 900 --data-dir {data} "
+        "--target-utilisation 0.5 --scale-down-window 90"
     )
     command = f"-m jupyter_serving.cli deploy {uri} --name cli --wait --json {given}"
     told = subprocess.run(
@@ -122,6 +123,19 @@ def test_bad_data_is_told(
     status, out, err = run("query", "cli", "--data", str(tmp_path / name))
     assert (status, out) == (1, "")
     assert why in err
+
+
+@pytest.mark.usefixtures("deployed")
+def test_why_tells_the_sentence_the_rules_of_the_endpoint_and_the_changes(run: Any) -> None:
+    told = json.loads(run("why", "cli", "--json")[1])
+    rules = told["served_entities"][0]["rules"]
+    assert (rules["target_utilisation"], rules["scale_down_window_seconds"]) == (0.5, 90.0)
+    assert told["decisions"][0]["wanted_before"] == 0
+    text = run("why", "cli")[1]
+    assert "1 replica kept" in text
+    assert "50% of the slots busy; windows 60 s and 6 s" in text
+    assert "Up from 0 to 1 replica" in text
+    assert len(json.loads(run("why", "cli", "--json", "--limit", "0")[1])["decisions"]) == 0
 
 
 @pytest.mark.usefixtures("deployed")

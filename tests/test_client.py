@@ -82,6 +82,14 @@ def test_logs_events_and_starts_are_there(iris: Endpoint) -> None:
     assert starts[0]["reason"] == "deploy"
 
 
+def test_why_tells_how_many_replicas_there_are_for_what_reason(iris: Endpoint) -> None:
+    why = iris.why()
+    assert "replica" in why["served_entities"][0]["last"]["reason"]
+    assert "Up from 0 to 1 replica" in repr(why)
+    with pytest.raises(InvalidParameter, match="limit"):
+        iris.client.autoscaling("iris", limit=-1)
+
+
 def test_a_token_works_at_the_gateway_and_nothing_else_does(
     client: Client, iris: Endpoint, zoo: Zoo
 ) -> None:

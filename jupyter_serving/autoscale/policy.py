@@ -85,7 +85,7 @@ class Inputs:
         panic_threshold: panic where the panic window asks for so many times the ready replicas; above 1.
         max_up_rate, max_down_rate: largest factor of one decision; at least 1 (up), above 1 (down), finite.
         room: replicas of this entity that the host can take in all, a whole number; inf: no bound.
-        pressed: 1.0 where the host's CPU pressure forbids growth, else 0.0.
+        pressed: 1.0 where the host is too contended for growth (CPU or memory pressure), else 0.0.
         panic_window, scale_down_window: lengths in seconds, for the explanation alone.
     """
 

@@ -33,14 +33,8 @@ class Rules:
     max_scale_down_rate: float = 2.0
 
     def __post_init__(self) -> None:
-        for name, (low, high) in LIMITS.items():
-            value = getattr(self, name)
-            # A NaN fails too.
-            if not low <= value <= high:
-                raise InvalidParameter(
-                    f"{name} must be between {low:g} and {high:g}, not {value:g}.",
-                    hint="Leave it out for the default.",
-                )
+        for name in LIMITS:
+            _within(name, getattr(self, name))
         if self.panic_window_seconds > self.stable_window_seconds:
             raise InvalidParameter(
                 f"panic_window_seconds ({self.panic_window_seconds:g}) must not exceed "
@@ -65,6 +59,16 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
+def _within(name: str, value: float) -> None:
+    low, high = LIMITS[name]
+    # A NaN fails too.
+    if not low <= value <= high:
+        raise InvalidParameter(
+            f"{name} must be between {low:g} and {high:g}, not {value:g}.",
+            hint="Leave it out for the default.",
+        )
+
+
 def rules_of(own: Autoscaling | None, settings: Settings | Rules) -> Rules:
     """Rules of a served entity: its own fields, and the settings for those it leaves out.
 
@@ -79,6 +83,8 @@ def rules_of(own: Autoscaling | None, settings: Settings | Rules) -> Rules:
         name: float(getattr(settings, name) if value is None else value)
         for name, value in given.items()
     }
+    for name, value in values.items():
+        _within(name, value)
     stable, panic = given["stable_window_seconds"], given["panic_window_seconds"]
     if stable is not None and panic is None:
         tenth = max(1.0, values["stable_window_seconds"] / 10)

@@ -61,7 +61,10 @@ def _because(i: Inputs, d: Decision) -> str:
             )
             return f"no request runs or waits, {last}"
         case Cause.MINIMUM:
-            return f"{_n(i.min_replicas)} is the least that is allowed, {asks}"
+            least = (
+                f"at least {_n(i.min_replicas)} (the minimum, or what an update under way needs)"
+            )
+            return f"{least}, {asks}"
         case Cause.MAXIMUM if d.desired > i.max_replicas:
             return f"{_n(i.max_replicas)} is the most that is allowed, though {seen}"
         case Cause.MAXIMUM:
@@ -74,7 +77,9 @@ def _because(i: Inputs, d: Decision) -> str:
         case Cause.ROOM:
             return f"the host has room for {_n(i.room)} (one is tried and what is ready stays), though {_goal(i, d)}"
         case Cause.PRESSURE:
-            return f"the host's CPUs are under pressure, so nothing is added, though {_goal(i, d)}"
+            return (
+                f"the host is contended (CPU or memory), so nothing is added, though {_goal(i, d)}"
+            )
         case Cause.RESTARTED:
             rest = f"the controller began to watch {_seconds(i.age)} ago and gives nothing up for"
             return f"{rest} {_seconds(i.stable_window)}, {asks} so far"

@@ -51,13 +51,13 @@ class Mean:
             self.began = max(self.began, now - self.window)
         self.window = window
 
-    def value(self, now: float) -> float:
-        """The mean at ``now``; 0.0 where nothing has been told."""
+    def value(self, now: float, present: float = 0.0) -> float:
+        """The mean at ``now``; 0.0 where nothing has been told. Since the last report the load was ``present``."""
         self._forget(now)
+        edge = now - self.window
         if not self._slices:
             return 0.0
-        edge = now - self.window
-        area = 0.0
+        area = present * max(0.0, now - self._slices[-1][1])
         for start, end, held in self._slices:
             inside = end - max(start, edge)
             area += held if start >= edge else held * inside / (end - start)

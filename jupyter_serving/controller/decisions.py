@@ -85,8 +85,8 @@ def record_of(decided: Decided) -> DecisionRecord:
 
 
 def figures(inputs: Inputs) -> dict[str, float]:
-    """Inputs as JSON; what is infinite (no bound, never) is left out."""
-    return {name: round(value, 4) for name, value in asdict(inputs).items() if math.isfinite(value)}
+    """Inputs as JSON; what is infinite (no bound, never) is left out. Not rounded, so a decision can be replayed."""
+    return {name: value for name, value in asdict(inputs).items() if math.isfinite(value)}
 
 
 def _present(key: str, endpoint: EndpointRecord, scaling: Scaling) -> Scaled:
@@ -108,7 +108,7 @@ def _present(key: str, endpoint: EndpointRecord, scaling: Scaling) -> Scaled:
             "slots_per_replica": live.capacity.slots_per_replica,
             "scale_to_zero_seconds": seen.get("idle_limit"),
             "room": seen.get("room"),
-            "cpu_pressure": bool(inputs.pressed),
+            "host_pressure": bool(inputs.pressed),
         },
         last={
             "at": int(scaling.now() * 1000),

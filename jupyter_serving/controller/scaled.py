@@ -126,9 +126,13 @@ class Entity:
 
     def asks(self, now: float) -> float:
         """Slots that its load asks for: the larger mean at the target utilisation, or all that runs and waits now."""
-        mean = max(self._stable.value(now), self._panic.value(now))
         present = (self.in_flight + self.queued) / self.group
-        return max(mean / self.rules.target_utilisation, present)
+        return max(max(self._means(now)) / self.rules.target_utilisation, present)
+
+    def _means(self, now: float) -> tuple[float, float]:
+        """Mean load of both windows; what runs and waits has done so since it was told, a second ago at most."""
+        present = (self.in_flight + self.queued) / self.group
+        return self._stable.value(now, present), self._panic.value(now, present)
 
     # -- deciding ------------------------------------------------------------------------------------
 
@@ -139,13 +143,14 @@ class Entity:
             self.held_since = None
             self.replicas = {}
         rules, queued = self.rules, self.queued / self.group
+        stable, panic = self._means(now)
         return Inputs(
             min_replicas=float(self.least),
             max_replicas=float(self.capacity.max_replicas),
             slots=float(self.capacity.slots_per_replica),
             target=rules.target_utilisation,
-            stable=self._stable.value(now),
-            panic=self._panic.value(now),
+            stable=stable,
+            panic=panic,
             waiting=queued if self.ready else 0.0,
             busy=self.in_flight / self.group,
             held=0.0 if self.ready else queued,

@@ -20,7 +20,7 @@ from .scaled import Entity
 
 DEFAULT = Rules()
 Limits = Callable[[str], tuple[float, float]]
-"""What the host allows an entity, by key: replicas in all (inf: no bound), 1.0 where CPU pressure forbids growth."""
+"""What the host allows an entity, by key: replicas in all (inf: no bound), 1.0 where it is too contended for more."""
 
 
 @dataclass(frozen=True, slots=True)

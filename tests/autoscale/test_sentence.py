@@ -117,7 +117,7 @@ LOADED = replace(BASE, stable=25.0, panic=25.0, current=2.0, ready=2.0)
         (
             replace(BASE, min_replicas=2.0, current=2.0, ready=2.0),
             Cause.MINIMUM,
-            "2 replicas kept: 2 is the least that is allowed, the load asks for 0.",
+            "2 replicas kept: at least 2 (the minimum, or what an update under way needs), the load asks for 0.",
         ),
         (
             replace(BASE, current=0.0, ready=0.0, idle=math.inf),

@@ -44,6 +44,25 @@ def test_time_that_nothing_was_told_of_is_no_load() -> None:
     assert mean.over() == -math.inf
 
 
+def test_what_has_not_been_told_yet_counts_as_the_present_load() -> None:
+    mean = Mean(6.0, began=0.0)
+    for second in range(1, 11):
+        mean.add(float(second), 4.0, 1.0)
+    assert mean.value(10.9) == pytest.approx(4.0 * 5.1 / 6)
+    assert mean.value(10.9, present=4.0) == pytest.approx(4.0)
+    assert mean.value(10.9, present=10.0) == pytest.approx(4.0 + 0.9)
+
+
+def test_a_longer_window_is_not_diluted_by_what_was_never_kept() -> None:
+    mean = Mean(6.0, began=0.0)
+    for second in range(1, 21):
+        mean.add(float(second), 4.0, 1.0)
+    mean.resize(60.0, 20.0)
+    assert mean.value(20.0) == pytest.approx(4.0)
+    mean.resize(6.0, 20.0)
+    assert mean.value(20.0) == pytest.approx(4.0)
+
+
 def test_a_young_history_is_averaged_over_its_own_time() -> None:
     mean = Mean(60.0, began=0.0)
     mean.add(2.0, 4.0, 2.0)

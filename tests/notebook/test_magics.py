@@ -82,6 +82,7 @@ def test_a_registered_model_is_deployed_queried_and_looked_after(
     assert "worker" in repr(magic("logs magic"))
     assert "environment" in repr(magic("logs magic --build"))
     assert "ENDPOINT_CREATED" in repr(magic("events magic"))
+    assert "Last changes" in magic("why magic")._repr_mimebundle_()["text/html"]
     magic("stop magic")
     until(lambda: magic("status magic").phase == "STOPPED", 60, "the stop")
     magic("start magic").wait(120)
