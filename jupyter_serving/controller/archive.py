@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..metrics.history import Block, Row, decode, encode, merged, scan
+from ..metrics.history import Row, decode, encode, merged, scan
 
 log = logging.getLogger(__name__)
 TEN = 10
@@ -42,6 +42,14 @@ class Found:
     damaged: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file and what is in it; None where it cannot be read."""
+
+    path: Path
+    data: bytes | None
+
+
 class Archive:
     """The folder of all endpoints' histories."""
 
@@ -59,18 +67,14 @@ class Archive:
         except OSError as error:
             log.warning("metrics history: %s cannot be written: %s", path, error)
 
-    def read(self, endpoint: str, kind: Kind, start: float, end: float) -> Found:
-        """Rows from ``start`` to before ``end`` (epoch seconds), at most one for each step."""
-        rows: list[Row] = []
-        damaged = 0
-        for first, path in self._files(endpoint, kind):
+    def load(self, endpoint: str, kind: Kind, start: float, end: float) -> list[Content]:
+        """The files that hold rows from ``start`` to before ``end`` (epoch seconds), as they are now."""
+        return [
+            Content(path, _bytes(path))
+            for first, path in self._files(endpoint, kind)
             # A block stands in the file of its first row, and may reach into the next span.
-            if first < end and first + 2 * kind.span > start:
-                found, bad = _rows(path, start - kind.step, end)
-                rows += found
-                damaged += bad
-        inside = sorted((r for r in rows if start <= r.at < end), key=lambda row: row.at)
-        return Found(merged(inside, kind.step), damaged)
+            if first < end and first + 2 * kind.span > start
+        ]
 
     def remove(self, endpoint: str) -> None:
         """Remove everything of an endpoint."""
@@ -82,15 +86,18 @@ class Archive:
             if endpoint not in endpoints:
                 self.remove(endpoint)
             elif rows := self._not_in_tens(endpoint):
-                self.append(endpoint, TENS, merged(rows, TEN))
+                self.append(endpoint, TENS, rows)
 
     def _not_in_tens(self, endpoint: str) -> list[Row]:
+        """Tens made of the seconds after the last of the tens."""
         seconds = [first for first, _ in self._files(endpoint, SECONDS)]
         if not seconds:
             return []
-        lasts = [b.last for _, path in self._files(endpoint, TENS) for b in _blocks(path) if b]
+        tens = [scan(_bytes(path) or b"") for _, path in self._files(endpoint, TENS)]
+        lasts = [block.last for blocks in tens for block in blocks if block]
         begin = max(lasts) + TEN if lasts else min(seconds)
-        return self.read(endpoint, SECONDS, begin, max(seconds) + 2 * HOUR).rows
+        end = max(seconds) + 2 * HOUR
+        return read(self.load(endpoint, SECONDS, begin, end), begin, end, TEN).rows
 
     def sweep(self, now: float) -> bool:
         """Remove what is older than it is kept; False where nothing is left."""
@@ -124,26 +131,45 @@ class Archive:
         return iter(sorted(found))
 
 
-def _rows(path: Path, start: float, end: float) -> tuple[list[Row], int]:
-    """Rows of the blocks of a file that overlap a time, and how many blocks cannot be read."""
-    rows: list[Row] = []
+def read(contents: Iterable[Content], start: float, end: float, step: int) -> Found:
+    """Rows of ``step`` seconds from ``start`` to before ``end``, made from what was loaded.
+
+    Only rows of that length are held in memory, and those of one block.
+    """
+    rows: dict[int, Row] = {}
     damaged = 0
-    for block in _blocks(path):
+    for content in contents:
+        for part in _parts(content, start - TEN, end):
+            if part is None:
+                damaged += 1
+                continue
+            for row in merged([r for r in part if start <= r.at < end], step):
+                if row.at in rows:
+                    rows[row.at].add(row)
+                else:
+                    rows[row.at] = row
+    return Found([rows[at] for at in sorted(rows)], damaged)
+
+
+def _parts(content: Content, start: float, end: float) -> Iterator[list[Row] | None]:
+    """Rows of each block that overlaps a time; None for what cannot be read."""
+    if content.data is None:
+        yield None
+        return
+    for block in scan(content.data):
         try:
             if block is None:
                 raise ValueError("a stretch of it is no block")
             if block.first < end and block.last >= start:
-                rows += decode(block)
+                yield decode(block)
         except ValueError as error:
-            log.warning("metrics history: %s is damaged: %s", path, error)
-            damaged += 1
-    return rows, damaged
+            log.warning("metrics history: %s is damaged: %s", content.path, error)
+            yield None
 
 
-def _blocks(path: Path) -> Iterator[Block | None]:
+def _bytes(path: Path) -> bytes | None:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         log.warning("metrics history: %s cannot be read: %s", path, error)
-        return iter([None])
-    return scan(data)
+        return None

@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 from ..errors import InvalidParameter
 from ..metrics.history import STATES, Row, merged, table
 from ..metrics.window import Histogram
-from .archive import HOUR, SECONDS, TEN, TENS, Archive, Found, Kind
+from .archive import HOUR, SECONDS, TEN, TENS, Archive, Found, Kind, read
 
 FLUSH_SECONDS = 3.0
 # Time of one block of tens; a figure may come this much after the block that it belongs to.
 BLOCK_SECONDS, GRACE_SECONDS = 600, 5
 # Steps of one answer.
-MOST_STEPS = 20_000
+MOST_STEPS = 10_000
 # Steps that an answer has where none is asked for, about.
 USUAL_STEPS = 600
 # Refusals that are the client's doing: they are no failures of the endpoint.
@@ -215,14 +215,16 @@ class History:
     # -- reading -------------------------------------------------------------------------------------
 
     async def rows(self, endpoint: str, start: float, end: float, step: int) -> Found:
-        """Rows from ``start`` to before ``end`` (epoch seconds): seconds where ``step`` needs them, else tens."""
+        """Rows of ``step`` seconds from ``start`` to before ``end`` (epoch seconds); seconds where tens do not do."""
         kind = TENS if step % TEN == 0 else SECONDS
         live = self._open.get(endpoint, _Open())
-        # Copied: rows that are added to in the meantime must not change under the reader's hands.
+        # Copied at the moment at which loading takes its turn: no row is missed or counted twice.
         fresh = merged(live.tens if kind is TENS else live.seconds, kind.step)
-        found = await self._in_thread(partial(self._archive.read, endpoint, kind, start, end))
+        loaded = await self._in_thread(partial(self._archive.load, endpoint, kind, start, end))
+        # Not in the writing thread: a long time to read must not keep the seconds of others from the disk.
+        found = await asyncio.to_thread(read, loaded, start, end, step)
         rows = [*found.rows, *(row for row in fresh if start <= row.at < end)]
-        return Found(merged(sorted(rows, key=lambda row: row.at), kind.step), found.damaged)
+        return Found(merged(sorted(rows, key=lambda row: row.at), step), found.damaged)
 
     async def between(self, endpoint: str, start: float, end: float) -> list[Row]:
         """Seconds from ``start`` to before ``end``; tens where seconds are gone."""
@@ -248,7 +250,7 @@ class History:
         step = _step(start, end, step, now)
         begin = int(start) - int(start) % step
         found = await self.rows(endpoint, begin, end, step)
-        columns = await self._in_thread(partial(table, found.rows, begin, int(end), step))
+        columns = await asyncio.to_thread(table, found.rows, begin, int(end), step)
         answer: dict[str, Any] = {"start": begin, "step": step, "columns": columns}
         if found.damaged:
             answer["notes"] = [f"{found.damaged} damaged block(s) were left out."]

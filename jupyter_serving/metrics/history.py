@@ -170,34 +170,27 @@ def decode(block: Block) -> list[Row]:
 
 
 def _pack_histograms(histograms: Sequence[Histogram]) -> list[bytes]:
-    """Three columns: buckets of each row, steps from bucket to bucket, and their counts."""
-    sizes: list[int] = []
-    steps: list[int] = []
-    counts: list[int] = []
-    for histogram in histograms:
-        pairs, before = histogram.pairs(), 0
-        sizes.append(len(pairs))
-        for bucket, count in pairs:
-            steps.append(bucket - before)
-            counts.append(min(LARGEST, count))
-            before = bucket
-    return [pack(sizes), pack(steps), pack(counts)]
+    """Three columns: how many buckets each row has, those buckets, and their counts."""
+    pairs = [pair for histogram in histograms for pair in histogram.pairs()]
+    return [
+        pack([len(histogram.counts) for histogram in histograms]),
+        pack([bucket for bucket, _ in pairs]),
+        pack([min(LARGEST, count) for _, count in pairs]),
+    ]
 
 
 def _unpack_histograms(data: bytes, place: int, count: int) -> tuple[list[Histogram], int]:
     sizes, place = unpack(data, place, count)
-    steps, place = unpack(data, place, sum(sizes))
+    buckets, place = unpack(data, place, sum(sizes))
     counts, place = unpack(data, place, sum(sizes))
+    if buckets and not 0 <= min(buckets) <= max(buckets) <= LAST_BUCKET:
+        raise ValueError("a bucket is out of range")
     found, begin = [], 0
     for size in sizes:
-        histogram, bucket = Histogram(), 0
-        for step, number in zip(
-            steps[begin : begin + size], counts[begin : begin + size], strict=True
-        ):
-            bucket = min(LAST_BUCKET, bucket + step)
-            histogram.counts[bucket] = number
-        begin += size
+        histogram, end = Histogram(), begin + size
+        histogram.counts = dict(zip(buckets[begin:end], counts[begin:end], strict=True))
         found.append(histogram)
+        begin = end
     return found, place
 
 
