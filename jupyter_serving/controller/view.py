@@ -107,6 +107,9 @@ def live(facts: Facts) -> Live:
     keys = facts.active.entity_keys() if facts.active else ()
     tally = count(facts.replicas, keys, wanted)
     tally.stale = facts.stale
+    if facts.checking:
+        # Nothing is decided before the replicas are verified: what was up is held.
+        tally.wanted = tally.ready + tally.starting
     ready = [r for r in facts.replicas if r.phase is ReplicaPhase.READY and r.key in keys]
     return Live(
         phase=endpoint_phase(endpoint, facts.replicas, keys, wanted, facts.checking),
