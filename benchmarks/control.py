@@ -54,7 +54,7 @@ def _simulation(quick: bool) -> Told:
 
 
 def _module(name: str) -> Callable[[bool], Told]:
-    """A benchmark of its own that takes part: its ``run(quick)`` gives bars."""
+    """A benchmark of its own that takes part: its ``run(quick)`` gives bars and says the rest."""
 
     def run(quick: bool) -> Told:
         return list(importlib.import_module(f".{name}", __package__).run(quick)), {}
@@ -66,7 +66,11 @@ PARTS: Mapping[str, Callable[[bool], Told]] = {
     "wakes": _wakes,
     "rollouts": _rollouts,
     "simulation": _simulation,
+    "fleet": _module("fleet"),
+    "fidelity": _module("fidelity"),
 }
+# The others have quick runs of their own.
+QUICK_PARTS = ("wakes", "rollouts", "simulation")
 
 
 def options(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -81,7 +85,8 @@ def options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--parts", help=f"separated by commas: {','.join(PARTS)}")
     given = parser.parse_args(argv)
-    given.parts = given.parts.split(",") if given.parts else list(PARTS)
+    usual = QUICK_PARTS if given.quick else tuple(PARTS)
+    given.parts = given.parts.split(",") if given.parts else list(usual)
     for name in given.parts:
         if name not in PARTS:
             raise SystemExit(f"unknown: {name!r}; known: {', '.join(PARTS)}")

@@ -128,6 +128,14 @@ def registered(folder: Path) -> dict[str, Any]:
     }
 
 
+def run(quick: bool = False) -> list[Bar]:
+    """Bars of the largest fleet, and a table; of a tiny one for a quick look."""
+    sizes, quiet = ((2, 4), 1.0) if quick else (SIZES, QUIET_SECONDS)
+    found = measure(sizes, quiet, lambda line: print(line, file=sys.stderr, flush=True))
+    print(text(found), file=sys.stderr, flush=True)
+    return bars(found)
+
+
 def _grow(client: Client, served: dict[str, Any], made: int, size: int) -> float:
     """Make endpoints up to ``size``, each proven; returns the seconds for each once all are at zero."""
     begun = time.monotonic()

@@ -47,6 +47,8 @@ def test_rollouts_are_judged_by_the_median_and_deploys_by_the_worst_too() -> Non
 
 def test_parts_are_chosen_by_name() -> None:
     assert control.options([]).parts == list(control.PARTS)
+    assert control.options(["--quick"]).parts == ["wakes", "rollouts", "simulation"]
+    assert control.options(["--quick", "--parts", "fleet"]).parts == ["fleet"]
     assert control.options(["--parts", "rollouts"]).parts == ["rollouts"]
     with pytest.raises(SystemExit, match="unknown: 'nothing'"):
         control.options(["--parts", "nothing"])

@@ -80,6 +80,12 @@ def test_a_ready_endpoint() -> None:
     assert body["invocations_url"] == "http://127.0.0.1:1/serving-endpoints/iris/invocations"
 
 
+def test_what_is_up_is_wanted_while_it_is_verified() -> None:
+    body = shown(replace(ENDPOINT, active=1), active=CONFIG, replicas=[READY], checking=True)
+    assert body["live"]["phase"] == "CHECKING"
+    assert (body["live"]["replicas"]["ready"], body["live"]["replicas"]["wanted"]) == (1, 1)
+
+
 def test_an_endpoint_that_is_being_created_waits_with_its_progress() -> None:
     creating = replace(ENDPOINT, pending=1, update=ConfigUpdate.IN_PROGRESS)
     body = shown(creating, pending=CONFIG, progress="staging an environment")

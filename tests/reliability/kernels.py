@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from jupyter_client import BlockingKernelClient
+from services import until
 
 from .jupyter import BASE_URL, Jupyter
 
@@ -76,4 +77,12 @@ class Kernel:
         self._client = BlockingKernelClient(connection_file=str(file))
         self._client.load_connection_file()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=60)
+        until(self._answers, what="an answer of the kernel")
+
+    def _answers(self) -> bool:
+        """False where its heart has not begun to beat, which the client takes for its death."""
+        try:
+            self._client.wait_for_ready(timeout=30)
+        except RuntimeError:
+            return False
+        return True
