@@ -1,4 +1,4 @@
-"""Is the simulator true? ``python -m benchmarks.fidelity [--json]``.
+"""Is the simulator true? ``python -m benchmarks.fidelity [--json] [--quick]``.
 
 Three loads are played against a real endpoint whose model sleeps, with rules so short that it scales within a minute.
 The arrivals that were sent are then simulated, with the execution time and the cold start that were measured, and both
@@ -7,6 +7,7 @@ are compared: replicas over time, and the p95 of the waiting.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from jupyter_serving.client import Client
 
 from . import openloop, sleepy
 from .load.orders import percentile
-from .report import Bar, publish, wants_json
+from .report import Bar, publish
 
 BOUND_PERCENT = 20.0
 TICK_SECONDS, LOOK_SECONDS = 0.1, 0.1
@@ -245,10 +246,13 @@ def measure(quick: bool = False) -> list[Compared]:
 
 def main() -> int:
     """Measure and report."""
-    as_json = wants_json("The simulator beside real load runs.")
-    found = measure()
+    parser = argparse.ArgumentParser(description="The simulator beside real load runs.")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quick", action="store_true", help="the first load alone")
+    given = parser.parse_args()
+    found = measure(given.quick)
     bars = [bar for told in found for bar in told.bars()]
-    return publish(bars, as_json, {"shapes": [told.to_json() for told in found]})
+    return publish(bars, given.json, {"shapes": [told.to_json() for told in found]})
 
 
 def _say(text: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 OPTIONS = {
     "serving": ["--quick"],
     "control": ["--quick"],
+    "fidelity": ["--quick"],
     "fleet": ["--endpoints", "2,4", "--quiet", "1"],
 }
 ROOT = Path(__file__).parent.parent
