@@ -103,6 +103,14 @@ def measure(
         finally:
             client.shutdown()
             client.close()
+            _gone(data)
+
+
+def _gone(data: Path) -> None:
+    """Wait for the end of the services: they write their last figures into the folder that is removed then."""
+    limit = time.monotonic() + READY_SECONDS
+    while processes(str(data)) and time.monotonic() < limit:
+        time.sleep(0.05)
 
 
 def registered(folder: Path) -> dict[str, Any]:

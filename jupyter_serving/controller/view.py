@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET
 
 from ..api import (
     ConfigOutput,
@@ -119,7 +120,7 @@ def live(facts: Facts) -> Live:
         queued=sum(f.queued for f in facts.figures),
         requests_per_second=round(sum(f.rate(facts.now) for f in facts.figures), 2),
         provisioned_concurrency=sum(r.slots for r in ready),
-        last_cold_start_seconds=facts.last_cold_start,
+        last_cold_start_seconds=UNSET if facts.last_cold_start is None else facts.last_cold_start,
     )
 
 
