@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import StartFailed
 from .making import Import, imports_of
 
-_DETAILS = ("batch", "fast_path", "workers", "workers_reason", "memory")
+_DETAILS = ("batch", "fast_path", "workers", "workers_reason", "memory", "first")
 
 
 @dataclass(frozen=True, slots=True)

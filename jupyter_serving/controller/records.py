@@ -161,7 +161,8 @@ class ReplicaRecord(Record, kw_only=True, frozen=True):
 class StartRecord(Record, kw_only=True, frozen=True):
     """Waterfall of one start, see ``observed.Start``; ``wake`` starts are cold starts.
 
-    ``zygote_seconds``: the part of its phases that a resident zygote would have spared.
+    ``zygote_seconds``: the part of its phases that a resident zygote would have spared; ``first_prediction``: the part
+    that the first prediction, of the model's example, took.
     """
 
     replica: str
@@ -176,6 +177,7 @@ class StartRecord(Record, kw_only=True, frozen=True):
     imports_whole: dict[str, float] = {}
     zygote: str = ""
     zygote_seconds: float = 0.0
+    first_prediction: float = 0.0
     memory_bytes: int = 0
     model_bytes: int = 0
     remedy: str = ""

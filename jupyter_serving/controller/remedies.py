@@ -109,7 +109,7 @@ def _model(facts: Facts) -> Iterator[Remedy]:
     )
     yield Remedy(
         "Log the model with a smaller input example, which is predicted before it is ready",
-        start.phases.get("warm_up", 0.0),
+        start.first_prediction,
     )
 
 

@@ -200,6 +200,7 @@ def _start(
         imports_whole={each.package: round(each.whole, 4) for each in reached.imports},
         zygote=reached.making.zygote if reached.phase != "spawning" else "",
         zygote_seconds=round(reached.making.zygote_seconds, 4),
+        first_prediction=round(float(reached.details.get("first") or 0.0), 4),
         memory_bytes=_memory(reached.details),
         model_bytes=model_bytes,
     )

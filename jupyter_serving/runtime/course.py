@@ -17,13 +17,14 @@ class Course:
     ``born``: monotonic time at which it was asked for. ``clock``: counts its imports, also those done before.
     ``imported``: seconds of imports done for it before. ``interpreter``: seconds until Python ran our first line.
 
-    ``phases``: seconds by name; ``phase``: the one that goes on.
+    ``phases``: seconds by name; ``phase``: the one that goes on; ``first``: seconds of the first prediction, which is
+    part of the warm-up.
     """
 
     def __init__(
         self, born: float, clock: ImportClock, imported: float = 0.0, interpreter: float = 0.0
     ) -> None:
-        self.phase = "spawn"
+        self.phase, self.first = "spawn", 0.0
         self.clock = clock
         self.phases: Dict[str, float] = {"spawn": max(0.0, time.monotonic() - born)}
         if interpreter:

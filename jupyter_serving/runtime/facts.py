@@ -38,6 +38,7 @@ class Facts:
             **self._common(),
             "phases": dispatcher.report.get("phases", {}),
             "imports": dispatcher.report.get("imports", []),
+            "first": dispatcher.report.get("first", 0.0),
             "modules": dispatcher.report.get("modules", []),
             "pid": os.getppid(),
             # how much of it is shared takes longer to tell than a start has: /status does

@@ -36,6 +36,7 @@ class Loaded(NamedTuple):
             "event": "ready",
             "phases": {**self.course.phases, "warm_up": time.monotonic() - self.at},
             "imports": self.course.slowest(),
+            "first": self.course.first,
             "modules": self.modules,
             "workers": workers,
             "workers_reason": reason,
@@ -53,6 +54,7 @@ def load(spec: Dict[str, Any], who: str, before: str, course: Course) -> Loaded:
     course.phase, began = "warm_up", time.monotonic()
     sample = warmup.sample(spec["model"], model.metadata)
     first = _warm_up(scorer, sample, who)
+    course.first = time.monotonic() - began
     batching = _checked(scorer, spec, sample, first, model.metadata)
     course.phases["warm_up"] = time.monotonic() - began
     modules = list(imports.learned(before, imports.environment_folders(), spec["model"]))

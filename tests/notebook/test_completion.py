@@ -38,10 +38,10 @@ NAMESPACE: dict[str, Any] = {
     ("line", "offered"),
     [
         ("%serve ", sorted(VERBS)),
-        ("%serve st", ["start", "status", "stop"]),
-        ("x = %serve st", ["start", "status", "stop"]),
+        ("%serve st", ["start", "starts", "status", "stop"]),
+        ("x = %serve st", ["start", "starts", "status", "stop"]),
         ("%%serve qu", ["query"]),
-        ("  %serve st", ["start", "status", "stop"]),
+        ("  %serve st", ["start", "starts", "status", "stop"]),
         ("%serve query ir", ["iris", "irises"]),
         ("%serve delete ", ["iris", "irises", "wine"]),
         ("%serve deploy ", ["forest"]),
@@ -74,7 +74,7 @@ def complete(shell: InteractiveShell, text: str) -> list[str]:
 
 def test_ipython_offers_it_and_nothing_else(shell: InteractiveShell) -> None:
     completion.remember_all({"iris"})
-    assert complete(shell, "%serve st") == ["start", "status", "stop"]
+    assert complete(shell, "%serve st") == ["start", "starts", "status", "stop"]
     assert complete(shell, "e = %serve query ir") == ["iris"]
     assert complete(shell, "a = 1\n%serve query ir") == ["iris"]
     assert complete(shell, "%serve deploy x --no") == ["--no-scale-to-zero", "--no-wait"]
