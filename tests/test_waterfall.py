@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from jupyter_serving.waterfall import Starts, steps
+from jupyter_serving.waterfall import Starts, rows, steps
 
 WAKE: dict[str, Any] = {
     "replica": "r1",
@@ -65,3 +65,44 @@ def test_a_start_that_still_runs_is_shown_as_far_as_it_is_known() -> None:
     running = {"served_entity": "iris-1", "reason": "deploy", "phases": {"spawn": 0.1}}
     assert "deployed in 0.10 s" in repr(Starts([running]))
     assert "0.00 s" in repr(Starts([{"reason": "deploy"}]))
+
+
+SLOW: dict[str, Any] = WAKE | {
+    "phases": {"spawn": 0.05, "imports": 0.2, "model_load": 0.1, "first_byte": 0.05},
+    "imports": [["torch", 0.15], ["<b>", 0.04], ["json", 0.0001]],
+    "zygote": "started",
+    "memory_bytes": 512_000_000,
+    "remedy": "Do without torch & more: saves about 0.15 s of 0.4 s.",
+}
+
+
+def test_the_slowest_imports_stand_below_theirs_one_after_the_other() -> None:
+    parts = [row for row in rows(SLOW) if row.part]
+    assert [(row.label, row.begun) for row in parts] == [("torch", 0.05), ("<b>", 0.2)]
+    labels = [row.label for row in rows(SLOW)]
+    assert labels == ["process", "imports", "torch", "<b>", "model load", "first answer"]
+    lines = repr(Starts([SLOW])).splitlines()
+    assert "░" in next(line for line in lines if "torch " in line)
+    assert lines[-1].strip() == SLOW["remedy"]
+    assert "a zygote was started for it, 512 MB" in lines[-2]
+
+
+def test_imports_and_remedy_are_in_the_html_escaped() -> None:
+    html = Starts([SLOW])._repr_mimebundle_()["text/html"]
+    assert "torch" in html
+    assert "torch &amp; more" in html
+    assert "<b>" not in html
+
+
+def test_a_start_that_failed_says_where_and_why() -> None:
+    failed = WAKE | {"failed": "model_load", "error": "no module named xgboost"}
+    assert repr(Starts([failed])).startswith(
+        "iris-1: cold start, failed after 0.40 s in model load: no module named xgboost"
+    )
+
+
+def test_as_many_are_shown_as_are_wanted() -> None:
+    many = [WAKE | {"served_entity": f"iris-{n}"} for n in range(9)]
+    assert "iris-0" in repr(Starts(many, 9))
+    assert "iris-7" not in repr(Starts(many, 1))
+    assert repr(Starts(many, 0)) == "No replica has been started yet."

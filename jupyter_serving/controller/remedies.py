@@ -96,7 +96,7 @@ def _import(facts: Facts) -> Iterator[Remedy]:
     if name is not None:
         yield Remedy(
             f"Do without the package {name} in the model's code, if predictions do not need it",
-            whole.get(name, 0.0),
+            min(whole.get(name, 0.0), facts.start.phases.get("imports", 0.0)),
         )
 
 
