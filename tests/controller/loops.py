@@ -65,13 +65,13 @@ class RoomyHost:
 
 
 class StepsThatWait:
-    """Each kind of step waits while its name is in ``stuck``; a replica cannot start while ``trouble`` is set."""
+    """Each kind of step waits while its name is in ``stuck``; replicas of versions in ``trouble`` cannot start."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.stuck: set[str] = set()
         self.waiting: set[str] = set()
-        self.trouble = ""
+        self.trouble: dict[int, str] = {}
         self.done: list[str] = []
 
     async def until_free(self, what: str) -> None:
@@ -93,11 +93,12 @@ class StepsThatWait:
 
     async def place(self, endpoint: EndpointRecord, record: ReplicaRecord) -> None:
         await self.until_free("place")
-        if self.trouble:
+        trouble = self.trouble.get(record.version)
+        if trouble is not None:
             await self._store.forget_replica(record)
             if self._store.endpoints[endpoint.id].pending == record.version:
-                await self._save(endpoint, record.version, record.entity, failure=self.trouble)
-            raise StartFailed(self.trouble)
+                await self._save(endpoint, record.version, record.entity, failure=trouble)
+            raise StartFailed(trouble)
         await self._store.amend(
             record, lambda r: replace(r, phase=move_replica(r, ReplicaPhase.READY))
         )

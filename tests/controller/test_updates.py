@@ -178,18 +178,13 @@ def test_a_swap_prepares_first_then_makes_room_and_tells_how_long_requests_waite
 def test_a_swap_that_fails_brings_the_old_back(tmp_path: Path) -> None:
     async def play(loop: Loop) -> None:
         room_for(loop, 1)
-        loop.steps.stuck = {"place"}
+        loop.steps.trouble = {2: "no xgboost"}
         await loop.update(update=HOLD)
-        await loop.until(lambda: "place" in loop.steps.waiting)
-        loop.steps.trouble = "no xgboost"
-        loop.steps.stuck = set()
-        await loop.until(lambda: loop.endpoint.pending is None)
-        loop.steps.trouble = ""
-        loop.now += 1.0  # the pause after a start that failed
-        loop.reconciler.queue.add(loop.endpoint.id)
+        await loop.settled()
         await loop.until(lambda: loop.ready() == FIRST)
         assert loop.endpoint.update is ConfigUpdate.UPDATE_FAILED
         assert "no xgboost" in loop.endpoint.message
+        assert "UPDATE_HOLDS" in await loop.kinds()
 
     played(tmp_path, play)
 
@@ -321,28 +316,28 @@ class Recorded(Certificates):
 
 
 def test_certificates_hear_of_each_beginning_and_end(tmp_path: Path) -> None:
-    async def play(loop: Loop) -> None:
-        loop.updates.certificates = certificates = Recorded()
-        await loop.update("2")
-        await loop.settled()
-        loop.steps.stuck = {"stage"}
-        await loop.update("3")
-        await loop.until(lambda: "stage" in loop.steps.waiting)
-        await loop.changes.cancel("iris", "me")
-        await loop.until(lambda: len(certificates.told) == 4)
-        loop.steps.stuck, loop.steps.trouble = set(), "no xgboost"
-        await loop.update("4")
-        await loop.until(lambda: len(certificates.told) == 6)
-        assert certificates.told == [
-            ("begin", 2),
-            ("end", 2, "SUCCEEDED"),
-            ("begin", 3),
-            ("end", 3, "CANCELED"),
-            ("begin", 4),
-            ("end", 4, "FAILED"),
-        ]
+    async def run() -> None:
+        async with loop_in(tmp_path) as loop:
+            loop.updates.certificates = certificates = Recorded()
+            await loop.create()
+            await loop.update("2")
+            await loop.until(lambda: len(certificates.told) == 4)
+            loop.steps.stuck = {"stage"}
+            await loop.update("3")
+            await loop.until(lambda: "stage" in loop.steps.waiting)
+            await loop.changes.cancel("iris", "me")
+            await loop.until(lambda: len(certificates.told) == 6)
+            loop.steps.stuck, loop.steps.trouble = set(), {4: "no xgboost"}
+            await loop.update("4")
+            await loop.until(lambda: len(certificates.told) == 8)
+            outcomes = ["SUCCEEDED", "SUCCEEDED", "CANCELED", "FAILED"]
+            assert certificates.told == [
+                told
+                for version, outcome in enumerate(outcomes, 1)
+                for told in (("begin", version), ("end", version, outcome))
+            ]
 
-    played(tmp_path, play)
+    asyncio.run(run())
 
 
 # -- reload ------------------------------------------------------------------------------------------------
@@ -377,12 +372,12 @@ def test_a_reload_that_fails_leaves_the_old_and_is_tried_again_only_after_a_peri
         async with loop_in(tmp_path) as loop:
             await loop.create(reload_every_seconds=100.0)
             before = loop.replicas()
-            loop.steps.trouble = "the licence has expired"
+            loop.steps.trouble = {1: "the licence has expired"}
             loop.now += 101.0
             loop.reconciler.queue.add(loop.endpoint.id)
             await loop.until(lambda: loop.endpoint.update is ConfigUpdate.UPDATE_FAILED)
             assert "the licence has expired" in loop.endpoint.message
-            loop.steps.trouble = ""
+            loop.steps.trouble = {}
             loop.now += 99.0
             await loop.reconciler.reconcile(loop.endpoint.id)
             assert loop.replicas() == before
