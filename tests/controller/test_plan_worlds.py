@@ -137,6 +137,7 @@ class World:
             case Move(replica, to):
                 record = self.replicas[replica]
                 self.replicas[replica] = replace(record, phase=move_replica(record, to))
+                self.drained.discard(replica)
             case Try(version):
                 verdict = {"passed": self.good, "text": "differs"}
                 self.configs[version] = replace(self.configs[version], verdict=verdict)

@@ -11,7 +11,6 @@ import pytest
 
 from jupyter_serving.api import Capture, ConfigState, ConfigUpdate, UpdatePolicy
 from jupyter_serving.controller import versions
-from jupyter_serving.controller.certificates import Certificates
 from jupyter_serving.controller.placement import Shortage
 from jupyter_serving.controller.records import EndpointRecord
 from jupyter_serving.errors import BadRequest, Conflict, NotFound
@@ -19,6 +18,7 @@ from jupyter_serving.errors import BadRequest, Conflict, NotFound
 from .loops import Loop, loop_in
 
 FIRST, SECOND = ["1:a"], ["2:a"]
+REPLAY: dict[str, Any] = {"replay": {}}
 HOLD = UpdatePolicy(when_no_room="hold")
 
 
@@ -60,7 +60,7 @@ def test_a_cancel_in_each_phase_removes_the_new_and_leaves_the_old(
 
         loop.updates.gate = gate
         loop.steps.stuck = {phase}
-        await loop.update(update=UpdatePolicy(gate={}))
+        await loop.update(update=UpdatePolicy(gate=REPLAY))
         await loop.until(lambda: phase in loop.steps.waiting)
         await loop.changes.cancel("iris", "ann")
         await loop.until(lambda: not loop.steps.waiting and len(loop.replicas()) == 1)
@@ -205,7 +205,7 @@ def test_a_gate_that_is_not_passed_fails_the_update(tmp_path: Path) -> None:
             return {"passed": False, "text": "3 of 20 answers differ."}
 
         loop.updates.gate = gate
-        await loop.update(update=UpdatePolicy(gate={"replay": 20}))
+        await loop.update(update=UpdatePolicy(gate=REPLAY))
         await loop.settled()
         assert loop.endpoint.message == "3 of 20 answers differ."
         assert (loop.ready(), loop.endpoint.update) == (FIRST, ConfigUpdate.UPDATE_FAILED)
@@ -302,23 +302,10 @@ def test_only_fifty_versions_are_kept_and_what_serves_is_among_them(tmp_path: Pa
     played(tmp_path, play)
 
 
-class Recorded(Certificates):
-    """Writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
-
-    def begin(self, endpoint: EndpointRecord, version: int) -> None:
-        self.told.append(("begin", version))
-
-    async def end(self, endpoint: EndpointRecord, version: int, outcome: str) -> None:
-        self.told.append(("end", version, outcome))
-
-
 def test_certificates_hear_of_each_beginning_and_end(tmp_path: Path) -> None:
     async def run() -> None:
         async with loop_in(tmp_path) as loop:
-            loop.updates.certificates = certificates = Recorded()
+            certificates = loop.certificates
             await loop.create()
             await loop.update("2")
             await loop.until(lambda: len(certificates.told) == 4)
