@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +13,7 @@ from load import ClosedLoop
 from services import Services, until
 from zoo import Zoo
 
+from jupyter_serving import cli
 from jupyter_serving.errors import StartFailed
 
 GATE = {"gate": {"replay": {"max_changed": 0.0, "min_requests": 5}}}
@@ -73,3 +78,54 @@ def test_a_replay_lets_the_same_answers_pass_and_other_answers_not(
 
     until(lambda: told() >= len(load.answers), what="the last report")
     assert told() == len(load.answers)
+
+
+def test_a_controller_killed_during_an_update_leaves_history_and_certificate(
+    services: Services, zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, gate = services.client_started(), tmp_path / "gate"
+    client.create("kept", {"served_entities": [zoo.entity(zoo.doubles())]})
+    endpoint = client.wait("kept")
+
+    def total(column: str) -> float:
+        return sum(n or 0 for n in endpoint.history(minutes=10, step=1)[column])
+
+    row = {"dataframe_records": [{"x": 1.0}]}
+    with ClosedLoop(endpoint.url, f"Bearer {endpoint.token()}", row, clients=2) as load:
+        load.flows()
+        waits = zoo.entity(zoo.waits_in_load(), environment_vars={"GATE": str(gate)})
+        client.update("kept", {"served_entities": [waits]})
+        until(lambda: client.get("kept").live["replicas"]["starting"] == 1, what="a start")
+        # Written every three seconds: so many are on disk.
+        seen = len(load.answers)
+        until(lambda: any(folder_of(services)), what="seconds on disk")
+        until(lambda: len(load.answers) > seen + 100, what="more answers")
+        pid = services.pid_of("controller")
+        load.mark("killed")
+        os.kill(pid, signal.SIGKILL)
+        load.flows()
+        gate.touch()
+        client.wait("kept")
+        load.flows()
+    assert load.failures() == []
+    update = until(lambda: endpoint.updates()[1:], what="the certificate")[0]
+    assert (update.outcome, update.failed, update.detail["replaced"]) == ("SUCCEEDED", 0, 1)
+    assert "restarted" in update.detail["notes"][0]
+    assert update.detail["requests"] > 0
+    # A few seconds at the most are missing; what the gateway counted in between is there.
+    lost = [a for a in load.answers if load.marks["killed"] - 10 <= a.at <= load.marks["killed"]]
+    until(lambda: total("finished") >= len(load.answers) - len(lost), what="the last report")
+    assert total("finished") <= len(load.answers)
+
+    for verb in ("history", "updates"):
+        assert cli.main([verb, "kept"]) == 0
+        assert capsys.readouterr().out.strip()
+        assert cli.main([verb, "kept", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)
+    endpoint.delete()
+    until(lambda: not any(folder_of(services)), what="the end of the deleted endpoint's history")
+
+
+def folder_of(services: Services) -> list[Path]:
+    """Files of the metrics history."""
+    return list((services.places.data / "history").glob("*/*"))
