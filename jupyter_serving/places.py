@@ -149,6 +149,11 @@ class Places:
         """Unix socket between controller and gateway."""
         return self.runtime / "link.sock"
 
+    @property
+    def handover_socket(self) -> Path:
+        """Unix socket where a gateway hands over to its successor."""
+        return self.runtime / "heir.sock"
+
     def zygote_socket(self, key: str) -> Path:
         """Control socket of the zygote of one environment; ``key`` is shortened to 16 characters."""
         return self.runtime / f"z-{key[:16]}.sock"

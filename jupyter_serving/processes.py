@@ -120,14 +120,14 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def spawn_service(module: str, places: Places) -> None:
-    """Start ``python -m <module>`` of this package for a data directory, detached.
+def spawn_service(module: str, places: Places, *arguments: str) -> None:
+    """Start ``python -m <module> <arguments>`` of this package for a data directory, detached.
 
     Safe to call twice: the second process finds the first one's lock and ends.
     """
     environ = clean_environment() | {DATA_DIR_VARIABLE: str(places.data)}
     name = module.rpartition(".")[2]
-    spawn_detached([sys.executable, "-m", module], places.logs / f"{name}.log", environ)
+    spawn_detached([sys.executable, "-m", module, *arguments], places.logs / f"{name}.log", environ)
 
 
 def end(identity: Identity, grace: float = 5.0) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ import uvloop
 from ..errors import InvalidParameter, StoreFault
 from ..places import Places
 from ..settings import Settings
-from . import listeners, revive
+from . import handover, listeners, revive
 from .service import Gateway
 
 EXIT_SETTING = 2
@@ -35,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="do not start a controller when none is there",
     )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="succeed the gateway that runs, without refusing or losing a connection",
+    )
     options = parser.parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
@@ -49,16 +53,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StoreFault as error:
         log.error("%s", error)
         return EXIT_STORE
-    held = listeners.lock(places.runtime / "gateway.lock")
+    inheritance = handover.inherit(places.handover_socket) if options.take_over else None
+    held = inheritance.lock if inheritance else listeners.lock(places.runtime / "gateway.lock")
     if held is None:
         return 0
     _allow_many_files()
-    return int(uvloop.run(_run(settings, places, held, options.leave_controller)))
+    return int(uvloop.run(_run(settings, places, held, inheritance, options.leave_controller)))
 
 
-async def _run(settings: Settings, places: Places, lock: int, leave_controller: bool) -> int:
+async def _run(
+    settings: Settings,
+    places: Places,
+    lock: int,
+    inheritance: handover.Inheritance | None,
+    leave_controller: bool,
+) -> int:
     reviver = None if leave_controller else revive.for_places(places)
-    return await Gateway(settings, places, reviver, lambda: os.close(lock)).run()
+    return await Gateway(settings, places, reviver, lock, inheritance).run()
 
 
 def _allow_many_files() -> None:

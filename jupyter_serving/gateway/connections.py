@@ -92,6 +92,10 @@ class Connections:
         for member in list(self.all):
             member.close_if_idle()
 
+    def retire(self) -> None:
+        """Let each connection's next answer be its last; idle ones stay, for a request may be on its way to them."""
+        self.closing = True
+
     def _watch(self) -> None:
         """Wake when the longest idle connection has been so for too long; those that begin later come after it."""
         self._timer = None

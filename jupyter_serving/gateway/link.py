@@ -23,11 +23,15 @@ UNREAD_BYTES = 16 * 1024 * 1024
 
 
 class Sync(msgspec.Struct, tag_field="type", tag="sync"):
-    """All endpoints; ``draining`` are replicas of deleted ones, whose ``drained`` is awaited."""
+    """All endpoints; ``draining`` are replicas of deleted ones, whose ``drained`` is awaited.
+
+    ``succession``: this controller starts a successor when we say that we are leaving.
+    """
 
     revision: int
     endpoints: list[Endpoint]
     draining: list[str] = []
+    succession: bool = False
 
 
 class Upsert(msgspec.Struct, tag_field="type", tag="endpoint"):
@@ -172,6 +176,14 @@ class Link:
         """Close the connection, if any."""
         if self._current is not None:
             self._current.close()
+
+    def leaving(self) -> None:
+        """Ask for a successor: we are to end."""
+        self._send({"type": "leaving"})
+
+    def retiring(self) -> None:
+        """A successor listens for the controller; this connection stays for what we still hold."""
+        self._send({"type": "retiring"})
 
     # --- Notices ------------------------------------------------------------------------------------
 

@@ -26,13 +26,20 @@ def lock(path: Path) -> int | None:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """Listen on a unix socket (0600); what a dead process left there is replaced. Call it under the lock."""
-    path.unlink(missing_ok=True)
+    """Listen on a unix socket (0600). Call it under the lock.
+
+    What is there is replaced at once, be it a dead process's or a predecessor's: somebody answers at every moment.
+    """
+    fresh = path.with_suffix(
+        ".new"
+    )  # no longer than the path itself, which may have no room for more
+    fresh.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.bind(str(path))
-        path.chmod(0o600)
+        sock.bind(str(fresh))
+        fresh.chmod(0o600)
         sock.listen(BACKLOG)
+        fresh.replace(path)
     except OSError:
         sock.close()
         raise

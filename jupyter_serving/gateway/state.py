@@ -105,6 +105,15 @@ class StateFile:
         if self._stale:
             self.write_now()
 
+    async def leave(self) -> None:
+        """Write no more: the file is a successor's."""
+        self._stale = False
+        writing = self._writing
+        if writing is not None:
+            writing.cancel()
+            await asyncio.wait([writing])
+        self._stale = False
+
     async def _write_soon(self) -> None:
         try:
             while self._stale:
