@@ -24,6 +24,7 @@ from . import processes
 from .errors import ControllerDown, ServingError
 from .places import Places
 from .transport import Transport, open_unix, open_url
+from .version import VERSION_HEADER, version
 
 URL_VARIABLE = "JUPYTER_SERVING_URL"
 CREDENTIAL_VARIABLE = "JUPYTER_SERVING_CREDENTIAL_FILE"
@@ -54,14 +55,15 @@ class Server:
 
     def control(self) -> Transport:
         """Transport to the REST API."""
+        told = {VERSION_HEADER: version()}
         if self.places is not None:
             path = str(self.places.controller_socket)
-            return Transport(open_unix(path), f"the controller ({path})")
+            return Transport(open_unix(path), f"the controller ({path})", headers=told)
         return Transport(
             open_url(self.url),
             f"Jupyter at {self.url}",
             prefix=urlsplit(self.url).path.rstrip("/"),
-            headers={"Authorization": f"token {self.token}"} if self.token else {},
+            headers=told | ({"Authorization": f"token {self.token}"} if self.token else {}),
             remedy="Is Jupyter running at this address?",
         )
 

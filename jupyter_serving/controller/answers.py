@@ -204,6 +204,7 @@ class Answers:
             "started_at": self._started,
             "gateway": {
                 "pid": gateway.get("pid"),
+                "version": gateway.get("version"),
                 "url": self.gateway_url,
                 "port": gateway.get("port"),
                 "alive": self._link.connected,

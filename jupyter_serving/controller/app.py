@@ -10,11 +10,13 @@ import sys
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
+from .. import processes
 from ..backends.process import ProcessBackend
 from ..environments.stage import Stager
 from ..errors import ServingError
 from ..places import Places
 from ..settings import Settings
+from ..version import version
 from .controller import Controller
 from .routes import MAX_BODY, application
 from .store import Store, StoreLocked
@@ -40,7 +42,7 @@ async def serve(places: Places, settings: Settings) -> None:
     server = HTTPServer(application(controller), max_body_size=MAX_BODY)
     # The lock on the store is ours, so a socket that is there is a dead controller's.
     server.add_socket(bind_unix_socket(str(places.controller_socket), mode=0o600))
-    log.info("controller for %s", places.data)
+    log.info("controller %s for %s", version(), places.data)
     try:
         await controller.run()
     finally:
@@ -48,6 +50,9 @@ async def serve(places: Places, settings: Settings) -> None:
         await server.close_all_connections()
         places.controller_socket.unlink(missing_ok=True)
         await store.close()
+    if controller.upgrade.found:
+        # The gateway would bring one back too, after a while.
+        await asyncio.to_thread(processes.spawn_service, "jupyter_serving.controller", places)
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from ..backends.base import Backend
 from ..environments.stage import Stager
 from ..places import Places
 from ..settings import Settings
+from ..version import Installation
 from .answers import Answers
 from .certificates import Certificates
 from .changes import Changes
@@ -43,6 +44,7 @@ from .steps import Steps
 from .store import Store
 from .survey import Survey
 from .updates import Updates
+from .upgrade import Upgrade
 from .uploads import Upload
 
 log = logging.getLogger(__name__)
@@ -127,6 +129,7 @@ class Controller:
             places,
             settings,
         )
+        self.upgrade = Upgrade(Installation(), self.leave)
         self.keep_replicas = False
         self._leaving = False
         self._stager = stager
@@ -146,6 +149,7 @@ class Controller:
                 group.create_task(self._watch_exits()),
                 group.create_task(self._tick()),
                 group.create_task(self.resources.watch()),
+                group.create_task(self.upgrade.run()),
                 group.create_task(self._recover()),
                 group.create_task(self.history.sweep()),
                 *(group.create_task(self.reconciler.work()) for _ in range(WORKERS)),

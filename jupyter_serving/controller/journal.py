@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +79,14 @@ class Journal:
         """Remove the logs of an endpoint."""
         self.progress.pop(endpoint, None)
         shutil.rmtree(self._logs / endpoint, ignore_errors=True)
+
+    def sweep(self, endpoints: Collection[str]) -> None:
+        """Remove the logs of what is no endpoint any more: a crash came between its removal and theirs."""
+        # Folders first: one that is made meanwhile belongs to an endpoint that is among them already.
+        folders = [path for path in self._logs.glob("*") if path.is_dir()]
+        for folder in folders:
+            if folder.name not in endpoints:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, endpoint: str) -> Path:
         folder = self._logs / endpoint

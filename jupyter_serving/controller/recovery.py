@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 async def recover(store: Store, journal: Journal, backend: Backend, reconciler: Reconciler) -> None:
     """Bring records and reality together; endpoints are enqueued as soon as theirs are."""
     reconciler.checking.update(store.endpoints)
+    await asyncio.to_thread(journal.sweep, store.endpoints)
     observed = await backend.observe()
     orphans = [found for replica, found in observed.items() if replica not in store.replicas]
     async with asyncio.TaskGroup() as group:

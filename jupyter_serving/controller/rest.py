@@ -10,6 +10,8 @@ from tornado import web
 
 from .. import api
 from ..errors import BadRequest, Internal, InvalidParameter, NotFound, ServingError
+from ..errors import BadRequest, Internal, NotFound, ServingError
+from ..version import VERSION_HEADER
 from .controller import Controller
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ class Handler(web.RequestHandler):
     def initialize(self, controller: Controller) -> None:
         """Take what every route needs."""
         self.controller = controller
+        # A client of another version may mean that our own files have been replaced.
+        self.controller.upgrade.met(self.request.headers.get(VERSION_HEADER, ""))
 
     @property
     def user(self) -> str:

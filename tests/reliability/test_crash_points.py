@@ -21,6 +21,7 @@ from services import Services, until
 from zoo import Zoo
 
 from jupyter_serving.client import Client
+from jupyter_serving.connect import answers
 from jupyter_serving.controller.tables import TABLES
 from jupyter_serving.errors import AlreadyExists, Conflict, NotFound, ServingError, Unavailable
 from jupyter_serving.places import DATA_DIR_VARIABLE
@@ -57,6 +58,7 @@ class Theatre:
         assert self.nursery.stdout is not None
         print("start", self.services.places.data, self.folder, file=self.nursery.stdin, flush=True)
         self.controller = Identity.of(int(self.nursery.stdout.readline()))
+        until(lambda: answers(self.services.places.controller_socket), what="the controller")
 
     def dead(self) -> bool:
         """True when all of the process is gone: its leader is a zombie while other threads still hold its files."""
@@ -149,7 +151,6 @@ def theatre(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Thea
         until(lambda: services.places.link_socket.exists(), what="the gateway")
         made = Theatre(services, zoo, folder, nursery, gateway)
         made.raise_controller()
-        until(lambda: services.places.controller_socket.exists(), what="the controller")
         # A controller that has died is not waited for: the test looks whether it has.
         services.client._control.patience = 0.0
         yield made
