@@ -15,6 +15,7 @@ from services import Services
 from jupyter_serving import connect, processes
 from jupyter_serving.errors import ControllerDown
 from jupyter_serving.places import Places
+from jupyter_serving.version import VERSION_HEADER, version
 
 
 class Jupyter(BaseHTTPRequestHandler):
@@ -96,7 +97,8 @@ def test_jupyters_own_variables_come_first(jupyter: str, tmp_path: Path) -> None
     }
     server = connect.find(environ=environ)
     assert (server.url, server.token) == (f"{jupyter}/jupyter-serving", "secret")
-    assert server.control().headers == {"Authorization": "token secret"}
+    headers = {"Authorization": "token secret", VERSION_HEADER: version()}
+    assert server.control().headers == headers
     assert server.control().prefix == "/base/jupyter-serving"
 
 

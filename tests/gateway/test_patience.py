@@ -139,8 +139,12 @@ async def test_beyond_the_limit_the_longest_idle_connection_makes_room(tmp_path:
 @scenario
 async def test_beyond_the_limit_with_none_idle_a_new_connection_gets_503(tmp_path: Path) -> None:
     async with gateway_with(tmp_path, gateway_max_connections=2) as (world, port):
-        for _ in range(2):
-            await (await dial(port)).say(authorised())
+        busy = [await dial(port) for _ in range(2)]
+        for wire in busy:
+            # Told to go on, it is known to be reading a request: a connection that is still idle would make room.
+            head = request(b"1", f"authorization: Bearer {TOKEN}\r\nexpect: 100-continue\r\n")[:-1]
+            await wire.say(head)
+            assert b" 100 " in await wire.reader.readuntil(b"\r\n\r\n")
         refused = await dial(port)
         status, headers, body = await refused.answer()
         assert (status, headers["retry-after"]) == (503, "1")
