@@ -10,7 +10,6 @@ from tornado import web
 
 from .. import api
 from ..errors import BadRequest, Internal, InvalidParameter, NotFound, ServingError
-from ..errors import BadRequest, Internal, NotFound, ServingError
 from ..version import VERSION_HEADER
 from .controller import Controller
 
