@@ -43,6 +43,8 @@ class Connections:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.all: set[Member] = set()
+        # The answer to a request that begins now is its connection's last, and says so.
+        self.last = False
         self.closing = False
         self.most = most or from_file_limit()
         self._idle_seconds = idle_seconds
@@ -86,15 +88,18 @@ class Connections:
 
     def close_idle(self) -> None:
         """Close what is idle now, and everything else after its current answer."""
-        self.closing = True
+        self.last = self.closing = True
         if self._timer is not None:
             self._timer.cancel()
         for member in list(self.all):
             member.close_if_idle()
 
     def retire(self) -> None:
-        """Let each connection's next answer be its last; idle ones stay, for a request may be on its way to them."""
-        self.closing = True
+        """Let each connection's next answer be its last.
+
+        Idle ones stay, for a request may be on its way to them, and so do those whose present answer has promised it.
+        """
+        self.last = True
 
     def _watch(self) -> None:
         """Wake when the longest idle connection has been so for too long; those that begin later come after it."""

@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
         """Serve what waits on this connection, one after the other."""
         while self._active is None and self._pending and self._stage is not Stage.CLOSED:
             request = self._active = self._pending.popleft()
-            if self._connections.closing:
+            if self._connections.last:
                 request.keep_alive = False
             if request.fault is None:
                 self._app.serve(request, self)
