@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from jupyter_serving.registry.log import quiet
 
 NAME = "sleeper"
 READY_SECONDS = 120.0
+LIMIT = "JUPYTER_SERVING_CPU_PRESSURE_LIMIT"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Sleepy:
 def endpoint(folder: Path, fields: dict[str, Any]) -> Iterator[Sleepy]:
     """The endpoint, ready, for the block; ``fields`` are its served entity's. The services are stopped after it."""
     model = save(folder / "model")
-    client = Client(server=connect.local(folder / "data"))
+    with _unpressed():
+        client = Client(server=connect.local(folder / "data"))
     try:
         reference = travel.reference_of(str(model), folder)
         entity = travel.entity_of(reference, Registry(tracking_uri=""))
@@ -48,6 +51,19 @@ def endpoint(folder: Path, fields: dict[str, Any]) -> Iterator[Sleepy]:
     finally:
         client.shutdown()
         client.close()
+
+
+@contextlib.contextmanager
+def _unpressed() -> Iterator[None]:
+    """Services that are started in the block scale up however busy the processors are, as the simulator does."""
+    before = os.environ.get(LIMIT)
+    os.environ[LIMIT] = "1.0"
+    try:
+        yield
+    finally:
+        del os.environ[LIMIT]
+        if before is not None:
+            os.environ[LIMIT] = before
 
 
 def second_client(peer: Sleepy) -> Client:

@@ -5,6 +5,7 @@ Times are epoch milliseconds, durations seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +23,15 @@ class Event(Wire):
     endpoint: str
     served_entity: str = ""
     details: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+# Phases of a start that are not part of getting ready: waits before it, and the first answer after it.
+NOT_STARTING = ("held", "decision", "first_byte")
+
+
+def ready_seconds(phases: Mapping[str, float]) -> float:
+    """Seconds of a start from the decision to a replica in the routing."""
+    return sum(seconds for name, seconds in phases.items() if name not in NOT_STARTING)
 
 
 class Start(Wire):

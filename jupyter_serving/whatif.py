@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import cards
 from .errors import InvalidParameter
+from .observed import ready_seconds
 
 if TYPE_CHECKING:
     from .autoscale.traces import Trace
@@ -60,7 +61,7 @@ class Facts:
         slots = int(bounds.get("slots_per_replica") or 4)
         idle = bounds.get("scale_to_zero_seconds")
         own = [s for s in starts if s.get("served_entity") in (None, scaled.get("served_entity"))]
-        totals = [float(s["total_seconds"]) for s in own if s.get("total_seconds")]
+        totals = [ready_seconds(s["phases"]) for s in own if s.get("total_seconds")]
         sizes = [float(s["memory_bytes"]) for s in own if s.get("memory_bytes")]
         return cls(
             low=int(bounds.get("min_replicas") or 0) * slots,

@@ -65,7 +65,12 @@ def facts(entity: dict[str, Any]) -> list[str]:
     rules, bounds = entity.get("rules"), entity.get("bounds")
     if not rules or not bounds:
         return []
-    return [_now(entity["last"], rules), _bounds(bounds), _rules(rules)]
+    return [_now(entity["last"], rules), _bounds(bounds), _rules(rules), *_advice(entity)]
+
+
+def _advice(entity: dict[str, Any]) -> list[str]:
+    advice = entity.get("advice") or {}
+    return [f"Advice: {advice[part]['text']}" for part in ("sizing", "idle") if part in advice]
 
 
 def _reason(entity: dict[str, Any]) -> str:

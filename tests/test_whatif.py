@@ -30,10 +30,31 @@ SCALED: dict[str, Any] = {
     },
 }
 STARTS = [
-    {"served_entity": "iris", "total_seconds": 2.0, "memory_bytes": 100e6},
-    {"served_entity": "iris", "total_seconds": 4.0, "memory_bytes": 200e6},
+    {
+        "served_entity": "iris",
+        "total_seconds": 9.0,
+        "phases": {
+            "held": 0.1,
+            "decision": 4.0,
+            "spawn": 0.5,
+            "model_load": 1.5,
+            "first_byte": 2.9,
+        },
+        "memory_bytes": 100e6,
+    },
+    {
+        "served_entity": "iris",
+        "total_seconds": 4.0,
+        "phases": {"spawn": 0.5, "model_load": 3.5},
+        "memory_bytes": 200e6,
+    },
     {"served_entity": "iris", "total_seconds": None},
-    {"served_entity": "other", "total_seconds": 90.0, "memory_bytes": 9e9},
+    {
+        "served_entity": "other",
+        "total_seconds": 90.0,
+        "phases": {"spawn": 90.0},
+        "memory_bytes": 9e9,
+    },
 ]
 HOUR = History(
     "iris",

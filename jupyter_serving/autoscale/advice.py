@@ -24,6 +24,8 @@ def advise(
 ) -> dict[str, Any] | None:
     """Advice as the API answers it, from the columns of a history; None where it holds no finished request.
 
+    What was before the first record is left out.
+
     Args:
         step: of the history in seconds.
         columns: ``arrivals``, ``finished``, ``busy_seconds``, ``ready`` at least.
@@ -32,6 +34,7 @@ def advise(
         cold_start_seconds: as measured last.
         group: requests that one slot takes together.
     """
+    columns = _since_first(columns)
     arrivals = columns.get("arrivals") or ()
     finished = sum(value or 0.0 for value in columns.get("finished") or ())
     busy = sum(value or 0.0 for value in columns.get("busy_seconds") or ())
@@ -53,3 +56,19 @@ def advise(
     if idle is not None:
         told["idle"] = idle.to_wire()
     return told
+
+
+def share(columns: Columns, part: float) -> Columns:
+    """Columns as one served entity had them that gets ``part`` of the traffic; all of them are scaled."""
+    if part >= 1.0:
+        return columns
+    return {
+        name: [None if value is None else value * part for value in values]
+        for name, values in columns.items()
+    }
+
+
+def _since_first(columns: Columns) -> Columns:
+    arrivals = columns.get("arrivals") or ()
+    first = next((n for n, value in enumerate(arrivals) if value is not None), 0)
+    return {name: values[first:] for name, values in columns.items()} if first else columns

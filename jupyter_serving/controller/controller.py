@@ -19,6 +19,7 @@ from ..environments.stage import Stager
 from ..places import Places
 from ..settings import Settings
 from ..version import Installation
+from .advising import Advising
 from .answers import Answers
 from .certificates import Certificates
 from .changes import Changes
@@ -71,6 +72,7 @@ class Controller:
         measures = Measures(store, backend, self.models.bytes_of)
         self.resources = Resources(store, self.journal, backend, settings, measures, self._publish)
         self.starts = Starts(store, settings, self.history.cold_start)
+        self.advising = Advising(store, self.history, self.resources.holds)
         self.steps = Steps(
             store,
             self.journal,
@@ -300,6 +302,7 @@ class Controller:
         self.history.changed(endpoint)
         if record is None:
             self.history.forget(endpoint)
+            self.advising.forget(endpoint)
             self._forget_unknown()
         elif record.wanted == "DELETED":
             if self.store.find(record.name) is None:

@@ -90,6 +90,10 @@ class Resources:
             memory_of(entity.spec, slots),
         )
 
+    def holds(self, entity: EntityRecord) -> int:
+        """Bytes that one replica of an entity holds: the most that was measured, else what it reserves."""
+        return self.measures.largest(entity) or self.need(entity).memory_bytes
+
     def space(self, freed: Collection[str] = ()) -> placement.Space:
         """What is left for more replicas, once the replicas ``freed`` (ids) are gone."""
         placed = [self._as_placed(r) for r in self._placed() if r.id not in freed]

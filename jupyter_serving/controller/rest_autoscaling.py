@@ -18,4 +18,5 @@ class Autoscaling(Handler):
             raise InvalidParameter(f"limit must be a number that is not negative, not {text!r}.")
         endpoint = self.controller.endpoints.get(name)
         limit = min(int(text[:9]), MOST)
-        self.answer(await self.controller.decisions.told(endpoint, self.controller.scaling, limit))
+        told = await self.controller.decisions.told(endpoint, self.controller.scaling, limit)
+        self.answer(await self.controller.advising.complete(endpoint, told))

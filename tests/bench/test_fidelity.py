@@ -42,7 +42,16 @@ def one(waited: float, replicas: list[float]) -> fidelity.Compared:
     timing = {"queue": waited, "replica": 1.0}
     answers = [openloop.Answered(0.01 * n, 200, timing) for n in range(40)]
     starts: list[dict[str, Any]] = [
-        {"reason": "wake", "phases": {"held": 9.0, "spawn": 0.6, "publish": 0.4, "first_byte": 5.0}}
+        {
+            "reason": "wake",
+            "phases": {
+                "held": 9.0,
+                "decision": 0.1,
+                "spawn": 0.5,
+                "publish": 0.4,
+                "first_byte": 5.0,
+            },
+        }
     ]
     return fidelity.compare(shape, answers, replicas, starts)
 
