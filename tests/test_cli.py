@@ -106,6 +106,28 @@ def test_query_takes_csv_json_and_standard_input(
 
 
 @pytest.mark.usefixtures("deployed")
+def test_what_was_recorded_is_simulated_and_makes_advice(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text('[{"x": 3}]')
+    assert run("query", "cli", "--data", str(tmp_path / "d.json"))[0] == 0
+    until(lambda: run("simulate", "cli", "--json")[0] == 0, what="a record of the request")
+    status, out, _ = run("simulate", "cli", "--idle", "60,never", "--hours", "1", "--json")
+    assert status == 0
+    now, short, never = json.loads(out)["settings"]
+    assert now["setting"].startswith("now: 0-1 slots, idle 15 min")
+    assert (short["setting"], never["setting"]) == ("idle 1 min", "idle never")
+    assert all(line["replicas_max"] <= 1.0 for line in (now, short, never))
+    assert "COLD STARTS/DAY" in run("simulate", "cli")[1]
+    advised = until(
+        lambda: json.loads(run("why", "cli", "--json")[1])["served_entities"][0].get("advice"),
+        what="advice",
+    )
+    sizing = advised["sizing"]
+    assert (sizing["provisioned"], sizing["needed"], sizing["advised"]) == (1, 1, 1)
+    assert sizing["execution_seconds"] > 0
+    assert f"Advice: {sizing['text']}" in run("why", "cli")[1]
+
+
+@pytest.mark.usefixtures("deployed")
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [

@@ -48,7 +48,8 @@ class Advising:
         at, version, told = self._known.get(endpoint.id, (-math.inf, None, {}))
         if version != endpoint.active or self._clock() - at >= KEPT_SECONDS:
             told = await self._fresh(endpoint, answer.served_entities)
-            self._known[endpoint.id] = self._clock(), endpoint.active, told
+            if told:
+                self._known[endpoint.id] = self._clock(), endpoint.active, told
         for scaled in answer.served_entities:
             scaled.advice = told.get(scaled.served_entity)
         return answer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_serving.autoscale.advice import advise
+from jupyter_serving.autoscale.advice import advise, share
 
 ENTITY: dict[str, Any] = {
     "slots_per_replica": 4,
@@ -60,3 +60,18 @@ def test_never_to_zero_is_null() -> None:
 @pytest.mark.parametrize("nothing", [{}, columns(0.0, 0.4, 1.0), columns(2.0, 0.0, 1.0)])
 def test_without_a_finished_request_there_is_no_advice(nothing: dict[str, Any]) -> None:
     assert advise(10.0, nothing, **ENTITY) is None
+
+
+def test_what_was_before_the_first_record_is_left_out() -> None:
+    late = {name: [None] * 720 + values for name, values in columns(25.0, 0.4, 4.0).items()}
+    assert advise(10.0, late, **ENTITY) == advise(10.0, columns(25.0, 0.4, 4.0), **ENTITY)
+
+
+def test_a_share_of_the_traffic_needs_fewer_slots() -> None:
+    whole = columns(25.0, 0.4, 4.0)
+    assert share(whole, 1.0) == whole
+    told = advise(10.0, share(whole, 0.1), **ENTITY)
+    assert told is not None
+    assert told["sizing"]["requests_per_second"] == pytest.approx(0.225)
+    assert told["sizing"]["needed"] == 2
+    assert advise(10.0, share(whole, 0.0), **ENTITY) is None

@@ -34,6 +34,14 @@ def deploy_doubles(magic: Any, zoo: Zoo, name: str, more: str = "") -> Endpoint:
     return endpoint
 
 
+def simulation(magic: Any) -> Any:
+    """The simulated table, None while nothing is recorded."""
+    try:
+        return magic("simulate magic --idle 60,300")
+    except InvalidParameter:
+        return None
+
+
 @pytest.mark.usefixtures("own_registry")
 def test_a_fitted_model_in_a_variable_becomes_an_endpoint(
     magic: Any, shell: InteractiveShell, zoo: Zoo
@@ -83,6 +91,9 @@ def test_a_registered_model_is_deployed_queried_and_looked_after(
     assert "environment" in repr(magic("logs magic --build"))
     assert "ENDPOINT_CREATED" in repr(magic("events magic"))
     assert "Last changes" in magic("why magic")._repr_mimebundle_()["text/html"]
+    simulated = until(lambda: simulation(magic), what="a record of the queries")
+    assert "<table" in simulated._repr_mimebundle_()["text/html"]
+    assert [line.setting for line in simulated][1:] == ["idle 1 min", "idle 5 min"]
     magic("stop magic")
     until(lambda: magic("status magic").phase == "STOPPED", 60, "the stop")
     magic("start magic").wait(120)
