@@ -236,9 +236,10 @@ def recorded(client: Client, name: str, hours: float, tried: Options) -> WhatIf:
     """
     from .autoscale.traces import Trace
 
-    facts, end = facts_of(client, name), time.time()
+    facts = facts_of(client, name)
     step = 1 if hours <= 1 else 10 * math.ceil(hours / HOURS_OF_TENS)
-    told = client.history(name, end - hours * 3600, end, step)
+    # Without an end it reaches to the second that is under way.
+    told = client.history(name, time.time() - hours * 3600, step=step)
     answer = {"start": told.start, "step": told.step, "columns": told.columns}
     return compare(Trace.of_history(answer), facts, tried)
 

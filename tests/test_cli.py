@@ -110,8 +110,8 @@ def test_what_was_recorded_is_simulated_and_makes_advice(run: Any, tmp_path: Pat
     (tmp_path / "d.json").write_text('[{"x": 3}]')
     assert run("query", "cli", "--data", str(tmp_path / "d.json"))[0] == 0
     until(lambda: run("simulate", "cli", "--json")[0] == 0, what="a record of the request")
-    status, out, _ = run("simulate", "cli", "--idle", "60,never", "--hours", "1", "--json")
-    assert status == 0
+    status, out, errors = run("simulate", "cli", "--idle", "60,never", "--hours", "1", "--json")
+    assert status == 0, errors
     now, short, never = json.loads(out)["settings"]
     assert now["setting"].startswith("now: 0-1 slots, idle 15 min")
     assert (short["setting"], never["setting"]) == ("idle 1 min", "idle never")
