@@ -211,7 +211,9 @@ def _serve(view: View, config: ConfigRecord, entity: EntityRecord) -> Iterator[S
     if len(up) + len(back) < wanted:
         yield Add(config.origin(entity), entity.name, wanted - len(up) - len(back))
     elif not back and len(up) < wanted + extra:
-        yield Add(config.origin(entity), entity.name, 1, "reload")
+        # One surge at a time: with one under way, it is the load that asks for another.
+        reason = "" if any(map(_surging, up)) else "reload"
+        yield Add(config.origin(entity), entity.name, 1, reason)
 
 
 def _back(view: View, own: Sequence[ReplicaRecord], missing: int) -> list[ReplicaRecord]:
@@ -221,12 +223,17 @@ def _back(view: View, own: Sequence[ReplicaRecord], missing: int) -> list[Replic
 
 
 def _surplus(view: View, up: Sequence[ReplicaRecord], count: int) -> list[ReplicaRecord]:
-    """The replicas to give up first: those still starting, stale ones, then the emptiest, then the youngest."""
+    """The replicas to give up first: those still starting, stale ones, then the emptiest, then the youngest.
 
-    def rank(replica: ReplicaRecord) -> tuple[bool, bool, int, int]:
+    What a reload starts is meant for the place of a stale one, so it stays as long as there are such.
+    """
+
+    def rank(replica: ReplicaRecord) -> tuple[bool, bool, bool, int, int]:
         starting = replica.phase is ReplicaPhase.STARTING
+        surge = _surging(replica)
         stale = replica.id in view.stale
-        return (not starting, not stale, view.in_flight.get(replica.id, 0), -replica.created)
+        busy = view.in_flight.get(replica.id, 0)
+        return (not starting or surge, not stale, not starting, busy, -replica.created)
 
     return sorted(up, key=rank)[: max(0, count)]
 
@@ -258,12 +265,19 @@ def _surge(
     When it is ready there is one too many, and the stale one goes first.
     """
     ready = sum(r.phase is ReplicaPhase.READY for r in up)
-    if not wanted or ready > wanted or not any(r.id in view.stale for r in up):
+    if not wanted or not any(r.id in view.stale for r in up):
         return 0
-    if any(r.phase is ReplicaPhase.STARTING and r.reason == "reload" for r in up):
+    if any(map(_surging, up)):
         return 1
+    if ready > wanted:
+        return 0
     # One at a time: the one that was replaced before has to be gone.
     return int(len(own) == len(up) and key not in view.crowded)
+
+
+def _surging(replica: ReplicaRecord) -> bool:
+    """True for a fresh replica of a reload that is not ready yet."""
+    return replica.phase is ReplicaPhase.STARTING and replica.reason == "reload"
 
 
 def _reloaded(view: View) -> Iterator[Step]:

@@ -305,6 +305,33 @@ def test_a_reload_replaces_one_at_a_time_and_never_takes_what_is_ready_before(
     assert replaced == ((good and room > count) or count == 0)
 
 
+@given(st.integers(1, 4), st.lists(st.integers(1, 4), max_size=6), st.data())
+def test_a_reload_ends_and_keeps_the_capacity_while_the_load_goes_up_and_down(
+    count: int, loads: list[int], data: st.DataObject
+) -> None:
+    world = World(
+        replace(SERVING, reload_asked=900),
+        {1: config(1, [entity("a")])},
+        {"e:1:a": count},
+        {},
+        prepared={"e:1:a"},
+    )
+    old = {world.add(1, "a", ReplicaPhase.READY) for _ in range(count)}
+    world.stale = set(old)
+    before = [count]
+
+    def check(now: World) -> None:
+        assert now.ready(1) >= min(before[0], now.wanted["e:1:a"])
+        if loads and data.draw(st.booleans()):
+            now.wanted["e:1:a"] = loads.pop()
+        before[0] = now.ready(1)
+
+    world.run(data, check)
+    assert world.endpoint.reload_asked == 0
+    assert world.ready(1) == len(world.replicas) == world.wanted["e:1:a"]
+    assert not old & set(world.replicas)
+
+
 def test_what_an_update_carries_on_is_promoted_without_a_step_in_between() -> None:
     configs = {1: config(1, [entity("a")]), 2: config(2, [entity("a", since=1)])}
     world = World(UPDATING, configs, {"e:1:a": 1}, {"e:1:a": 1}, prepared={"e:1:a"})
