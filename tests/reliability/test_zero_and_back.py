@@ -26,7 +26,7 @@ TO_ZERO: dict[str, Any] = {
     "scale_to_zero_enabled": True,
     "scale_to_zero_seconds": IDLE,
 }
-ROUNDS, KILLS = 12, 3
+ROUNDS, KILLS = 8, 2
 
 
 class Gaps(ClosedLoop):
