@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ class Models:
                 "A served entity names no model.",
                 hint="Send entity_name and entity_version, or model_uri.",
             )
+        if wanted.kind is not reference.Kind.PATH:
+            await self.warm()
         found: resolve.Resolved = await self._in_thread(
             resolve.resolve, wanted, self.registry(spec)
         )
@@ -232,6 +235,7 @@ def source_of(resolved: resolve.Resolved) -> dict[str, Any]:
     return asdict(resolved)
 
 
+@cache
 def _import_registry() -> None:
     import mlflow.store.model_registry.sqlalchemy_store
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
