@@ -152,7 +152,9 @@ def decide(i: Inputs, xp: Any = SCALAR) -> Decision:
     # A queue is of the moment: it gets slots, not the reserve that the target keeps above a mean.
     queue = xp.where(i.waiting > 0, xp.ceil((i.busy + i.waiting) / i.slots - TOLERANCE), 0.0)
     woken = xp.where(i.held > 0, xp.maximum(1.0, xp.ceil(i.held / i.slots - TOLERANCE)), 0.0)
-    asked = xp.maximum(stable, burst)
+    quiet = (i.held <= 0) & (i.waiting <= 0) & (i.busy <= 0)
+    # At zero the means are of the past: only a request that is there starts a replica.
+    asked = xp.where(quiet & (i.current <= 0), 0.0, xp.maximum(stable, burst))
     desired = xp.maximum(xp.maximum(asked, queue), woken)
 
     ready = xp.maximum(i.ready, 1.0)
@@ -162,9 +164,8 @@ def decide(i: Inputs, xp: Any = SCALAR) -> Decision:
 
     kept = xp.maximum(i.peak, xp.minimum(1.0, i.current))
     kept = xp.where(panicking | restarted, i.current, xp.minimum(i.current, kept))
-    empty = (i.held <= 0) & (i.waiting <= 0) & (i.busy <= 0) & (i.idle >= i.idle_limit)
     # Idle outlasts panic: for the idle time nothing at all has come.
-    zero = empty & (i.min_replicas <= 0) & (i.age >= i.stable_window)
+    zero = quiet & (i.idle >= i.idle_limit) & (i.min_replicas <= 0) & (i.age >= i.stable_window)
     wish = xp.where(zero, 0.0, xp.maximum(desired, kept))
 
     at_most = xp.maximum(i.current, xp.ceil(ready * i.max_up_rate))

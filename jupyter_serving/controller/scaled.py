@@ -183,11 +183,10 @@ class Entity:
         """When another decision can differ from the last one though nothing is told until then; inf: never."""
         if self.last is None:
             return now
-        decision = self.last[2]
+        decision, dates = self.last[2], []
         moving = self.in_flight or self.queued or Cause(decision.cause).bound
         if moving or max(self._stable.over(), self._panic.over()) > now:
-            return now + LOOK_AGAIN
-        dates = []
+            dates.append(now + LOOK_AGAIN)
         if self.wanted > self.least:
             if self._peak.value(now) > decision.desired:
                 dates.append(self._peak.falls())

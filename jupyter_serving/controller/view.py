@@ -104,7 +104,7 @@ def summary(facts: Facts) -> EndpointSummary:
 def live(facts: Facts) -> Live:
     """What the endpoint does just now."""
     endpoint = facts.endpoint
-    wanted = sum(f.wanted for f in facts.figures) if endpoint.wanted is Wanted.RUNNING else 0
+    wanted = _wanted(facts)
     keys = facts.active.entity_keys() if facts.active else ()
     tally = count(facts.replicas, keys, wanted)
     tally.stale = facts.stale
@@ -122,6 +122,16 @@ def live(facts: Facts) -> Live:
         provisioned_concurrency=sum(r.slots for r in ready),
         last_cold_start_seconds=UNSET if facts.last_cold_start is None else facts.last_cold_start,
     )
+
+
+def _wanted(facts: Facts) -> int:
+    """Replicas that are wanted; while a new controller still looks at what runs, those that are ready."""
+    endpoint = facts.endpoint
+    if endpoint.wanted is not Wanted.RUNNING:
+        return 0
+    if facts.checking and not facts.figures:
+        return sum(r.phase is ReplicaPhase.READY for r in facts.replicas)
+    return sum(f.wanted for f in facts.figures)
 
 
 def invocations_url(facts: Facts) -> str:

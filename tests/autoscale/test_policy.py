@@ -127,6 +127,13 @@ def test_an_idle_endpoint_goes_to_zero_after_its_idle_time_and_keeps_one_until_t
     assert decide(replace(BASE, idle=1800.0, current=8.0)).wanted == 0
 
 
+def test_at_zero_the_load_of_the_past_starts_nothing() -> None:
+    past = replace(BASE, current=0.0, ready=0.0, stable=3.0, panic=3.0)
+    assert (decide(past).wanted, decide(past).desired, decide(past).cause) == (0, 0, Cause.AT_ZERO)
+    assert decide(replace(past, busy=1.0)).wanted == 2
+    assert decide(replace(past, min_replicas=1.0)).wanted == 1
+
+
 def test_a_burst_from_zero_starts_enough_replicas_at_once() -> None:
     decision = decide(replace(BASE, held=17.0, ready=0.0, current=0.0))
     assert (decision.wanted, decision.cause) == (5, Cause.HELD)

@@ -164,6 +164,20 @@ def test_an_idle_entity_has_no_date_to_be_looked_at() -> None:
     assert len(own._heap) == 1
 
 
+def test_a_report_that_comes_after_the_decision_for_zero_starts_nothing() -> None:
+    clock = Clock()
+    own = scaling(clock)
+    entity = own.track("k", ZERO_TO_FOUR, 0.5, ready=0, floor=0)
+    own.wake("k", held=1, since=clock.now)
+    own.track("k", ZERO_TO_FOUR, 0.5, ready=1, floor=0)
+    own.observe("k", {"arrivals": 1, "finished": 1, "busy_seconds": 0.4, "seconds": 1.0})
+    run(own, clock, 0.6)
+    assert entity.wanted == 0
+    own.observe("k", {"arrivals": 1, "finished": 1, "busy_seconds": 0.4, "seconds": 1.0})
+    run(own, clock, 0.4)
+    assert entity.wanted == 0
+
+
 def test_dates_do_not_pile_up_under_load() -> None:
     clock = Clock()
     own = scaling(clock)
