@@ -19,6 +19,8 @@ from .errors import StoreFault
 DATA_DIR_VARIABLE = "JUPYTER_SERVING_DATA_DIR"
 RUNTIME_DIR_VARIABLE = "JUPYTER_SERVING_RUNTIME_DIR"
 SOCKET_PATH_LIMIT = 107
+# In the data directory: its runtime directory. In the runtime directory: whose it is.
+_RECORD, _OWNER = "runtime-directory", "data-directory"
 NETWORK_FILE_SYSTEMS = frozenset(
     {
         "nfs",
@@ -166,6 +168,10 @@ class Places:
         """Lock that a replica of the process backend holds for life."""
         return self.runtime / f"r-{replica}.lock"
 
+    def foreign(self, path: Path) -> bool:
+        """True where ``path`` lies in the runtime directory of another data directory, which this one is a copy of."""
+        return path.parent != self.runtime and _taken(path.parent, self.data)
+
     def prepare(self) -> None:
         """Create both directories (0700) and record the runtime directory.
 
@@ -182,7 +188,8 @@ class Places:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in (self.data, self.runtime):
                 _own(path)
-            _write_small(self.data / "runtime-directory", str(self.runtime))
+            _write_small(self.data / _RECORD, str(self.runtime))
+            _write_small(self.runtime / _OWNER, str(self.data.resolve()))
         except OSError as error:
             raise StoreFault(
                 f"The data directory {self.data} cannot be prepared: {error.strerror or error}.",
@@ -216,15 +223,31 @@ def _existing_parent(path: Path) -> Path:
 
 
 def _recorded_runtime(data: Path) -> Path | None:
+    """The recorded runtime directory; None where it is gone, another user's, or another data directory's."""
     try:
-        recorded = Path((data / "runtime-directory").read_text().strip())
-        return recorded if recorded.is_dir() and recorded.stat().st_uid == os.getuid() else None
+        recorded = Path((data / _RECORD).read_text().strip())
+        usable = recorded.is_dir() and recorded.stat().st_uid == os.getuid()
     except OSError:
         return None
+    return recorded if usable and not _taken(recorded, data) else None
+
+
+def _taken(runtime: Path, data: Path) -> bool:
+    """True where another data directory uses the runtime directory: this one is a copy of that, or has its old path.
+
+    One that was moved, or given another runtime directory, leaves it free.
+    """
+    try:
+        owner = Path((runtime / _OWNER).read_text().strip())
+        return owner != data.resolve() and (owner / _RECORD).read_text().strip() == str(runtime)
+    except OSError:
+        return False
 
 
 def _default_runtime(data: Path) -> Path:
-    mark = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:10]
+    whole = hashlib.sha256(str(data.resolve()).encode()).hexdigest()
+    marks = [whole[n : n + 10] for n in range(0, 50, 10)]
+    mark = marks[0]
     longest = len("/jupyter-serving/") + len(mark) + len("/r-0123456789abcdef.sock")
     named = os.environ.get(RUNTIME_DIR_VARIABLE)
     session = os.environ.get("XDG_RUNTIME_DIR")
@@ -235,7 +258,8 @@ def _default_runtime(data: Path) -> Path:
             folder = (
                 "jupyter-serving" if base in (named, session) else f"jupyter-serving-{os.getuid()}"
             )
-            return Path(base) / folder / mark
+            places = [Path(base) / folder / mark for mark in marks]
+            return next((place for place in places if not _taken(place, data)), places[0])
     raise StoreFault(
         "No directory is short and local enough for sockets.",
         hint=f"Set {RUNTIME_DIR_VARIABLE} to a local directory with a path under 50 characters.",

@@ -66,9 +66,13 @@ class Remains:
     async def remove(self, handle: Handle, grace: float) -> None:
         """End the replica, all of its processes, and remove its files. Gone already is success.
 
+        One that belongs to the data directory which ours is a copy of is none of ours: it is left alone.
+
         Raises:
             Internal: a process survives SIGKILL (it hangs in the kernel); a later try may succeed.
         """
+        if self._places.foreign(Path(handle["socket"])):
+            return
         identity = identity_of(handle) or await self._located(str(handle["id"]))
         if identity is not None:
             await exits.end(identity, grace)

@@ -161,7 +161,9 @@ class Controller:
 
     async def _recover(self) -> None:
         """Records and reality first; then what makes the next cold start of endpoints that serve fast."""
-        await recover(self.store, self.journal, self.backend, self.reconciler)
+        await recover(
+            self.store, self.journal, self.backend, self.reconciler, self.places.environments
+        )
         await self.certificates.resume()
         for endpoint in list(self.store.endpoints.values()):
             config = self.store.config(endpoint.id, endpoint.active)
@@ -267,8 +269,10 @@ class Controller:
     def _drained(self, replica: str) -> None:
         record = self.store.replicas.get(replica)
         endpoint = self.store.endpoints.get(record.endpoint) if record else None
-        if record is None or endpoint is None or record.phase is not ReplicaPhase.DRAINING:
+        if record is None or endpoint is None:
             return
+        # Whatever its phase: an endpoint that is deleted while it is being checked leaves the routing before its
+        # replicas are told to drain, and the gateway says this only once.
         # It may have been taken back since, and be draining again: the gateway says so once it has heard our last word.
         if self.link.proves(endpoint.name, replica):
             self.reconciler.drained.add(replica)
@@ -311,6 +315,7 @@ class Controller:
             entry = self._entry(record)
             revision = self.link.publish(entry, record.name)
             routed = [r["id"] for e in entry["entities"] for r in e["replicas"]]
+            self.reconciler.drained.difference_update(routed)
             self.starts.published(routed, revision)
 
     def _forget_unknown(self) -> None:
