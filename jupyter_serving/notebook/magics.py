@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -23,13 +21,14 @@ from ..errors import ServingError
 from ..waterfall import Starts
 from ..why import Why
 from . import serving
+from .arguments import Arguments, parsed
 from .display import Log, Table
 
 USAGE = """%serve VERB ...
 
   %serve deploy MODEL --name NAME [--data DF]   MODEL: a variable with a fitted model, or models:/NAME/VERSION,
                                                 models:/NAME@ALIAS, runs:/RUN/PATH, a model directory
-  %serve query NAME --data DF                   predictions; DF: a variable, or a .csv or .json file
+  %serve query NAME --data DF                   predictions; DF: a variable, X.head(), or a .csv or .json file
   %%serve query NAME                            the same, with JSON in the cell
   %serve list                                   all endpoints
   %serve status [NAME]                          services and endpoints, or one endpoint
@@ -83,7 +82,9 @@ def _parser(verb: str) -> _Parser:
             parser.add_argument("--data", help="variable with input rows, for the signature")
         case "query":
             parser.add_argument("name")
-            parser.add_argument("--data", help="variable, or .csv or .json file")
+            parser.add_argument(
+                "--data", help="variable or expression (X.head()), or .csv or .json file"
+            )
             parser.add_argument("--served-entity", metavar="NAME")
         case "status":
             parser.add_argument("name", nargs="?")
@@ -197,12 +198,12 @@ class ServeMagics(Magics):
     def _deploy(self, options: argparse.Namespace, _: str | None) -> Any:
         from ..commands.deploy import registry, serving_options
 
-        model = self._model(options.model)
+        model = self._given.model(options.model)
         return serving.put(
             model,
             options.name or self._default_name(model, options.model),
             serving_options(options),
-            X=None if options.data is None else self._data(options.data),
+            X=None if options.data is None else self._given.data(options.data),
             registry=registry(options),
             wait=not options.no_wait,
             timeout=options.timeout,
@@ -216,13 +217,13 @@ class ServeMagics(Magics):
         )
 
     def _log(self, options: argparse.Namespace, _: str | None) -> Any:
-        data = None if options.data is None else self._data(options.data)
-        return serving.log(self._model(options.model), name=options.name, X=data)
+        data = None if options.data is None else self._given.data(options.data)
+        return serving.log(self._given.model(options.model), name=options.name, X=data)
 
     def _query(self, options: argparse.Namespace, cell: str | None) -> Any:
         if (options.data is None) == (cell is None):
             raise UsageError("%serve query: pass --data VARIABLE, or JSON in a %%serve cell.")
-        data = self._data(options.data) if cell is None else _json(cell, "the cell")
+        data = self._given.data(options.data) if cell is None else parsed(cell, "the cell")
         return serving.default.ask(
             lambda client: client.query(options.name, data, served_entity=options.served_entity)
         )
@@ -311,54 +312,12 @@ class ServeMagics(Magics):
         rows = [check.row() for check in doctor.run()]
         return Table([name.capitalize() for name in doctor.HEADERS], rows, marked=1)
 
-    # -- arguments -----------------------------------------------------------------------------------
-
-    def _model(self, text: str) -> Any:
-        """Value of a variable, else the text as a model URI."""
-        if text.isidentifier():
-            return self._variable(text, "a model URI (models:/NAME/VERSION)")
-        return text
-
-    def _data(self, text: str) -> Any:
-        """Value of a variable, else the content of a file."""
-        if text.isidentifier():
-            return self._variable(text, "a file")
-        path = Path(text)
-        if path.suffix.lower() == ".csv":
-            import pandas as pd
-
-            try:
-                return pd.read_csv(path)
-            except OSError as error:
-                raise UsageError(f"%serve: {text} cannot be read: {error.strerror}.") from None
-        try:
-            return _json(path.read_text(), text)
-        except OSError as error:
-            raise UsageError(
-                f"%serve: {text!r} is neither a variable nor a file that can be read ({error.strerror})."
-            ) from None
-
-    def _variable(self, name: str, otherwise: str) -> Any:
-        namespace = self.shell.user_ns
-        if name not in namespace:
-            near = difflib.get_close_matches(
-                name, [n for n in namespace if not n.startswith("_")], n=1
-            )
-            guess = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(
-                f"%serve: there is no variable {name!r}, and it is not {otherwise}.{guess}"
-            )
-        return namespace[name]
+    @property
+    def _given(self) -> Arguments:
+        return Arguments(self.shell.user_ns)
 
 
 ServeMagics.serve.__doc__ = USAGE
-
-
-def _json(text: str, source: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"%serve: {source} is not valid JSON: {error}.") from None
 
 
 def _shown_short(error: ServingError) -> ServingError:
