@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 UNKNOWN = HostCapacity(1.0, 0, 0)
 # Seconds between two looks at the host, and until callers are told.
 SAMPLE, PATIENCE = 2.0, 10.0
+RECENT = 0.5
 # The reserve is at most this part of a small disk.
 _DISK_SHARE = 20
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
@@ -75,6 +76,7 @@ class Resources:
         self.short: dict[str, Short] = {}
         self._admitted: set[str] = set()
         self._filled: dict[str, str] = {}
+        self._seen: tuple[float, placement.Space] | None = None
         self._awake, self._sampled = asyncio.Event(), asyncio.Event()
 
     # -- questions -----------------------------------------------------------------------------------
@@ -114,9 +116,17 @@ class Resources:
         config = self._store.config(endpoint, int(version))
         if config is None:
             return math.inf, 0.0
-        own = sum(r.key == key for r in self._placed())
+        own = sum(r.key == key and self._has_place(r) for r in self._store.replicas_of(endpoint))
         pressed = placement.pressed(self.host, self._settings.cpu_pressure_limit)
-        return placement.room(self.space(), self.need(config.entity(name)), own), float(pressed)
+        room = placement.room(self._recent_space(), self.need(config.entity(name)), own)
+        return room, float(pressed)
+
+    def _recent_space(self) -> placement.Space:
+        """As ``space``, at most ``RECENT`` seconds old: a decision of each busy entity a second needs no newer one."""
+        now = self._clock()
+        if self._seen is None or now - self._seen[0] > RECENT:
+            self._seen = (now, self.space())
+        return self._seen[1]
 
     def lasting(self, key: str) -> str | None:
         """What callers of an entity should know: it has been short of something for longer than they should wait."""
@@ -276,7 +286,10 @@ class Resources:
             self._sampled.set()
 
     def _placed(self) -> list[ReplicaRecord]:
-        return [r for r in self._store.replicas.values() if r.handle or r.id in self._admitted]
+        return [r for r in self._store.replicas.values() if self._has_place(r)]
+
+    def _has_place(self, replica: ReplicaRecord) -> bool:
+        return bool(replica.handle) or replica.id in self._admitted
 
     def _as_placed(self, replica: ReplicaRecord) -> Placed:
         config = self._store.config(replica.endpoint, replica.version)
