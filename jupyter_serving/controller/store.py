@@ -183,9 +183,22 @@ class Store:
         return await asyncio.shield(task)
 
     async def _put(self, records: Iterable[Record], removals: Iterable[Statement] = ()) -> None:
+        records = self._owned(records)
         await self._run(self._write, records, removals)
         for record in records:
             self._memory.keep(record)
+
+    def _owned(self, records: Iterable[Record]) -> list[Record]:
+        """Without what belongs in a log of an endpoint that is gone: nobody would ever remove it."""
+        records = list(records)
+        there = {record.id for record in records if isinstance(record, EndpointRecord)}
+        return [
+            record
+            for record in records
+            if not TABLES[type(record)].log
+            or (owner := record.endpoint) in self.endpoints  # type: ignore[attr-defined]
+            or owner in there
+        ]
 
     # -- in the store's thread -----------------------------------------------------------------------
 

@@ -50,6 +50,11 @@ class Table:
         """True where the store gives each record its ``id``."""
         return not self.key
 
+    @property
+    def log(self) -> bool:
+        """True for what happened to an endpoint: it goes with it."""
+        return not self.live and self.owner == "endpoint"
+
     def values(self, record: Record) -> tuple[str | int, ...]:
         """Values of ``columns`` for a record."""
         return tuple(getattr(record, column) for column in self.columns)

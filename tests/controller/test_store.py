@@ -173,6 +173,9 @@ def test_forgetting_an_endpoint_leaves_nothing_of_it(tmp_path: Path) -> None:
         assert not (store.endpoints or store.configs or store.replicas or store.tokens)
         assert await store.events("e1") == []
         assert await store.starts("e1") == []
+        await store.put(event(2), start)
+        assert await store.events("e1") == [], "what comes too late is not kept for ever"
+        assert await store.starts("e1") == []
         await store.close()
 
     run(scenario())

@@ -277,6 +277,7 @@ def events_tell(theatre: Theatre, version: int) -> None:
     )
 
 
+@pytest.mark.timeout(900)
 def test_a_crash_at_every_checkpoint_ends_as_if_there_had_been_none(theatre: Theatre) -> None:
     plans: dict[str, list[str]] = {}
     reference: dict[str, Found | tuple[frozenset[str], frozenset[str], int]] = {}
@@ -304,8 +305,9 @@ def test_a_crash_at_every_checkpoint_ends_as_if_there_had_been_none(theatre: The
     assert theatre.controller is not None
     theatre.controller.signal(signal.SIGKILL)
     until(theatre.dead, what="the controller's end")
-    assert rows_left(theatre.services.places.store) == {}
+    left = rows_left(theatre.services.places.store)
     theatre.raise_controller()
+    assert left == {}
 
 
 def state(theatre: Theatre, operation: Operation) -> Any:
@@ -324,12 +326,13 @@ def theatre_token(theatre: Theatre) -> str:
 
 
 def rows_left(store: Path) -> dict[str, int]:
-    """Tables that hold something."""
+    """Tables of endpoints that hold something."""
     db = sqlite3.connect(store)
     try:
         counts = {
             table.name: db.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]
             for table in TABLES.values()
+            if table.log or table.live
         }
     finally:
         db.close()
