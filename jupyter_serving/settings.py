@@ -138,6 +138,11 @@ class Settings(Configurable):
         help="Models and environments are fetched only while so much disk is free in the data directory, in bytes "
         "(of a small disk: a twentieth of it).",
     ).tag(config=True)
+    registry_idle_seconds = Float(
+        120.0,
+        help="The process that reads model registries (MLflow, about 150 MB) ends after so long without a deployment; "
+        "the next one starts it again (about 2 s).",
+    ).tag(config=True)
     allow_python_substitute = Bool(
         False,
         help="Serve a model on the nearest Python when the one that it was logged with cannot be had.",

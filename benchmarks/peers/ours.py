@@ -22,7 +22,12 @@ from .base import PeerFailed, Rows, parsed
 READY_SECONDS = 120.0
 PATIENCE_SECONDS = 20.0
 CONTROLLER, GATEWAY, REPLICA = "controller", "gateway", "zygote and replica"
-MARKS = {"jupyter_serving.controller": CONTROLLER, "jupyter_serving.gateway": GATEWAY}
+READER = "registry reader"
+MARKS = {
+    "jupyter_serving.controller": CONTROLLER,
+    "jupyter_serving.gateway": GATEWAY,
+    "jupyter_serving.registry": READER,
+}
 
 
 class OurPeer:

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-from msgspec.structs import replace
-
 from .. import processes
 from ..api import EndpointDetailed, Registry
 from ..backends.base import Backend
@@ -26,6 +24,7 @@ from .changes import Changes
 from .decisions import Decisions
 from .endpoints import Endpoints
 from .history import History, States
+from .inbox import Inbox
 from .journal import Journal
 from .link import GatewayLink
 from .maintenance import Maintenance
@@ -33,11 +32,12 @@ from .measures import Measures
 from .models import Models
 from .notes import notes
 from .reconcile import Reconciler
-from .records import EndpointRecord, ReplicaPhase, ReplicaRecord, TokenRecord
+from .records import EndpointRecord, EntityRecord, ReplicaPhase, ReplicaRecord, TokenRecord
 from .recovery import recover
+from .registrar import Registrar
 from .replay import Replay
 from .resources import Resources
-from .routing import routing
+from .routetable import RouteTable
 from .scaling import Scaling
 from .setbacks import Setbacks
 from .starts import Starts
@@ -61,14 +61,19 @@ class Controller:
     ) -> None:
         self.places, self.settings, self.store, self.backend = places, settings, store, backend
         self.journal = Journal(places.logs, settings.log_max_bytes)
+        self.registrar = Registrar(settings.registry_idle_seconds)
         self.models = Models(
-            places.models, settings.allow_unsigned_models, default_registry(places)
+            places.models,
+            settings.allow_unsigned_models,
+            default_registry(places),
+            self.registrar,
         )
         self.decisions = Decisions(store)
         self.scaling = Scaling(time.time, self._limits, self.decisions.record)
         self.history = History(places.history, self._states)
         self.certificates = Certificates(store, self.history.between)
-        self.link = GatewayLink(places, self._table, self._draining, self._from_gateway)
+        self.table = RouteTable(store, settings, self._address, self._short_of, self._metadata)
+        self.link = GatewayLink(places, self.table.entries, self.table.draining, self._said)
         measures = Measures(store, backend, self.models.bytes_of)
         self.resources = Resources(store, self.journal, backend, settings, measures, self._publish)
         self.starts = Starts(store, settings, self.history.cold_start)
@@ -91,7 +96,7 @@ class Controller:
         replay = Replay(
             store,
             places.gateway_socket,
-            lambda replica: backend.address(replica.handle),
+            self._address,
             settings.request_deadline_seconds,
             self.certificates.replayed,
         )
@@ -130,6 +135,17 @@ class Controller:
             self.resources,
             places,
             settings,
+        )
+        self.inbox = Inbox(
+            store,
+            self.journal,
+            self.scaling,
+            self.history,
+            self.certificates,
+            self.starts,
+            self.reconciler,
+            self.link,
+            self._publish,
         )
         self.upgrade = Upgrade(Installation(), self.leave)
         self.keep_replicas = False
@@ -196,6 +212,7 @@ class Controller:
         await self._stager.close()
         await self.certificates.close()
         await self.history.close()
+        await self.registrar.close()
         self.models.close()
 
     async def _stop_for_good(self, replica: ReplicaRecord) -> None:
@@ -204,42 +221,15 @@ class Controller:
 
     # -- from outside --------------------------------------------------------------------------------
 
-    def _from_gateway(self, message: dict[str, Any]) -> None:
-        match message["type"]:
-            case "wake":
-                key = message["key"]
-                if self.scaling.wake(key, message["held"], message["at"]):
-                    self._enqueue_key(key)
-            case "stats":
-                self._recorded(message)
-                for key, figures in message["entities"].items():
-                    if self.scaling.observe(key, figures):
-                        self._enqueue_key(key)
-            case "drained":
-                self._drained(message["replica"])
-            case "first_response":
-                arrived, at = message.get("arrived", message["at"]), message["at"]
-                self._spawn(self.starts.answered(message["replica"], arrived, at))
-            case "applied":
-                self._spawn(self.starts.applied(message["revision"]))
-            case "notice":
-                self._spawn(self._noticed(message))
-            case "replica_failed":
-                # The backend's watch decides whether it is dead; this only makes us look at once.
-                log.info(
-                    "the gateway cannot reach replica %s: %s", message["replica"], message["reason"]
-                )
+    def _address(self, replica: ReplicaRecord) -> str:
+        return self.backend.address(replica.handle)
 
-    def _recorded(self, message: dict[str, Any]) -> None:
-        """Write the gateway's figures down; it knows endpoints by name where a request reached no served entity."""
+    def _short_of(self, key: str) -> str | None:
+        """Why callers of an entity should not wait: its starts fail, or there is no room; None where they should."""
+        return self.reconciler.setbacks.lasting(key) or self.resources.lasting(key)
 
-        def by_id(told: dict[str, Any]) -> dict[str, Any]:
-            found = ((self.store.find(name), value) for name, value in told.items())
-            return {endpoint.id: value for endpoint, value in found if endpoint is not None}
-
-        refused, gaps = by_id(message.get("refused", {})), by_id(message.get("gaps", {}))
-        self.history.observe(message["at"], message["entities"], refused, gaps)
-        self.certificates.observe(message["entities"], refused)
+    def _metadata(self, entity: EntityRecord) -> dict[str, Any] | None:
+        return self.models.metadata(entity.digest)
 
     def _limits(self, key: str) -> tuple[float, float]:
         return self.resources.limits(key)
@@ -252,34 +242,18 @@ class Controller:
         wanted = sum(self.scaling.wanted(endpoint).values())
         return phases[ReplicaPhase.READY], phases[ReplicaPhase.STARTING], wanted
 
-    async def _noticed(self, message: dict[str, Any]) -> None:
-        """A replica says that it serves worse than before (its batching went off, say)."""
-        record = self.store.replicas.get(message["replica"])
-        endpoint = self.store.endpoints.get(record.endpoint) if record else None
-        if record is None or endpoint is None:
-            return
-        event = self.journal.event(endpoint, "REPLICA_NOTICE", message["text"], record.entity)
-        capacity = int(message.get("capacity") or record.capacity)
-        try:
-            await self.store.amend(record, lambda r: replace(r, capacity=capacity), event)
-        except KeyError:
-            return  # it is gone meanwhile
-        self._publish(endpoint.id)
+    def _publish(self, endpoint: str) -> None:
+        """An endpoint has changed or is gone: whoever keeps something of it is told."""
+        self.history.changed(endpoint)
+        if endpoint not in self.store.endpoints:
+            self.history.forget(endpoint)
+            self.advising.forget(endpoint)
+        routed, revision = self.table.publish(endpoint, self.link)
+        self.reconciler.drained.difference_update(routed)
+        self.starts.published(routed, revision)
 
-    def _drained(self, replica: str) -> None:
-        record = self.store.replicas.get(replica)
-        endpoint = self.store.endpoints.get(record.endpoint) if record else None
-        if record is None or endpoint is None:
-            return
-        # Whatever its phase: an endpoint that is deleted while it is being checked leaves the routing before its
-        # replicas are told to drain, and the gateway says this only once.
-        # It may have been taken back since, and be draining again: the gateway says so once it has heard our last word.
-        if self.link.proves(endpoint.name, replica):
-            self.reconciler.drained.add(replica)
-            self.reconciler.queue.add(record.endpoint)
-
-    def _enqueue_key(self, key: str) -> None:
-        self.reconciler.queue.add(key.split(":", 1)[0])
+    def _said(self, message: dict[str, Any]) -> None:
+        self.inbox.take(message)
 
     async def _watch_exits(self) -> None:
         async for ended in self.backend.watch():
@@ -292,60 +266,12 @@ class Controller:
         while True:
             await asyncio.sleep(TICK)
             for key in self.scaling.tick():
-                self._enqueue_key(key)
+                self.reconciler.queue.add(key.split(":", 1)[0])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    # -- routes --------------------------------------------------------------------------------------
-
-    def _publish(self, endpoint: str) -> None:
-        record = self.store.endpoints.get(endpoint)
-        self.history.changed(endpoint)
-        if record is None:
-            self.history.forget(endpoint)
-            self.advising.forget(endpoint)
-            self._forget_unknown()
-        elif record.wanted == "DELETED":
-            if self.store.find(record.name) is None:
-                self.link.publish(None, record.name)
-        else:
-            entry = self._entry(record)
-            revision = self.link.publish(entry, record.name)
-            routed = [r["id"] for e in entry["entities"] for r in e["replicas"]]
-            self.reconciler.drained.difference_update(routed)
-            self.starts.published(routed, revision)
-
-    def _forget_unknown(self) -> None:
-        names = {e.name for e in self.store.endpoints.values() if e.wanted != "DELETED"}
-        for name in self.link.known() - names:
-            self.link.publish(None, name)
-
-    def _table(self) -> list[dict[str, Any]]:
-        return [self._entry(e) for e in self.store.endpoints.values() if e.wanted != "DELETED"]
-
-    def _draining(self) -> list[str]:
-        gone = {e.id for e in self.store.endpoints.values() if e.wanted == "DELETED"}
-        return [
-            r.id
-            for r in self.store.replicas.values()
-            if r.endpoint in gone and r.phase is ReplicaPhase.DRAINING
-        ]
-
-    def _entry(self, endpoint: EndpointRecord) -> dict[str, Any]:
-        version = endpoint.active if endpoint.active is not None else endpoint.pending
-        return routing(
-            endpoint,
-            self.store.config(endpoint.id, version),
-            self.store.replicas_of(endpoint.id),
-            self.store.tokens_of(endpoint.id),
-            self.settings,
-            lambda replica: self.backend.address(replica.handle),
-            lambda key: self.reconciler.setbacks.lasting(key) or self.resources.lasting(key),
-            lambda entity: self.models.metadata(entity.digest),
-        )
 
     # -- given to routes -----------------------------------------------------------------------------
 

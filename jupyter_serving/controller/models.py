@@ -6,14 +6,12 @@ Registry calls and hashing block, so they run in a small thread pool of their ow
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +20,24 @@ from ..errors import BadRequest, InvalidParameter, NotFound, ServingError, Store
 from ..registry import describe, digest, examples, reference, resolve, signature
 from .openapi import Served
 from .records import EntityRecord
+from .registrar import Registrar
 
 
 class Models:
     """The models directory of one data directory."""
 
-    def __init__(self, directory: Path, allow_unsigned: bool, default: Registry) -> None:
+    def __init__(
+        self, directory: Path, allow_unsigned: bool, default: Registry, registrar: Registrar
+    ) -> None:
         self._directory, self._allow_unsigned, self._default = directory, allow_unsigned, default
+        self._registrar = registrar
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="models")
         self._proven: dict[str, tuple[int, int]] = {}
         self._metadata: dict[str, dict[str, Any] | None] = {}
 
     async def warm(self) -> None:
         """Import what resolving needs, ahead of the first deploy: it takes seconds and is not needed before."""
-        await self._in_thread(_import_registry)
+        await self._registrar.warm()
 
     async def resolve(self, spec: ServedEntityInput) -> resolve.Resolved:
         """Find the one version that ``spec`` means now.
@@ -63,11 +65,9 @@ class Models:
                 hint="Send entity_name and entity_version, or model_uri.",
             )
         if wanted.kind is not reference.Kind.PATH:
-            await self.warm()
-        found: resolve.Resolved = await self._in_thread(
-            resolve.resolve, wanted, self.registry(spec)
-        )
-        return found
+            return await self._registrar.resolve(wanted, self.registry(spec))
+        here: resolve.Resolved = await self._in_thread(resolve.resolve, wanted, self.registry(spec))
+        return here
 
     def registry(self, spec: ServedEntityInput) -> Registry:
         """The registry that a served entity means: its own, else the controller's."""
@@ -108,13 +108,13 @@ class Models:
         expected = entity.digest or entity.spec.model_digest
         if expected and self.has(expected):
             return expected
-        found, _ = await self._in_thread(
-            resolve.fetch,
-            resolve.Resolved(**entity.source),
-            entity.registry,
-            self._directory,
-            progress,
-        )
+        source = resolve.Resolved(**entity.source)
+        if source.local:
+            found, _ = await self._in_thread(
+                resolve.fetch, source, entity.registry, self._directory, progress
+            )
+        else:
+            found = await self._registrar.fetch(source, entity.registry, self._directory, progress)
         if expected and found != expected:
             raise StoreFault(
                 f"The files of {self.title(entity)} have changed since they were deployed:"
@@ -233,16 +233,6 @@ class Models:
 def source_of(resolved: resolve.Resolved) -> dict[str, Any]:
     """Plain values of a resolved model, for the store."""
     return asdict(resolved)
-
-
-@cache
-def _import_registry() -> None:
-    import mlflow.store.model_registry.sqlalchemy_store
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-
-    # Half a million objects that stay: to look through them again at every full collection would stop all for 0.2 s.
-    gc.collect()
-    gc.freeze()
 
 
 def _mark(place: Path) -> tuple[int, int]:

@@ -41,6 +41,14 @@ class Resolved:
     run_id: str | None = None
     model_id: str | None = None
 
+    @property
+    def local(self) -> str:
+        """Path of the files where they lie on this machine, else ""."""
+        path = (
+            unquote(urlsplit(self.source).path) if self.source.startswith("file:") else self.source
+        )
+        return path if path.startswith("/") else ""
+
 
 def resolve(reference: ModelReference, registry: Registry) -> Resolved:
     """Find the one version that a reference means now and where its files lie.
@@ -226,8 +234,7 @@ def _bring(
     resolved: Resolved, registry: Registry, fresh: Path, progress: Callable[[str], None]
 ) -> None:
     source = resolved.source
-    local = unquote(urlsplit(source).path) if source.startswith("file:") else source
-    if local.startswith("/"):
+    if local := resolved.local:
         if not Path(local).is_dir():
             raise _gone(resolved, registry, local)
         progress(f"copying {local}")

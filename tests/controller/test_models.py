@@ -13,6 +13,7 @@ from registry.signed import save
 from jupyter_serving.api import Registry, ServedEntityInput
 from jupyter_serving.controller.models import Models
 from jupyter_serving.controller.records import EntityRecord
+from jupyter_serving.controller.registrar import Registrar
 from jupyter_serving.errors import BadRequest
 from jupyter_serving.registry import digest
 
@@ -22,7 +23,7 @@ BARE = "flavors:\n  python_function:\n    loader_module: m\n"
 
 @pytest.fixture
 def models(tmp_path: Path) -> Iterator[Models]:
-    own = Models(tmp_path, allow_unsigned=True, default=REGISTRY)
+    own = Models(tmp_path, allow_unsigned=True, default=REGISTRY, registrar=Registrar(60.0))
     yield own
     own.close()
 

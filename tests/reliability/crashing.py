@@ -9,6 +9,7 @@ process kills itself with SIGKILL.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import os
@@ -19,9 +20,10 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
+from jupyter_serving.api import Registry
 from jupyter_serving.backends.base import Handle, ReplicaSpec, Started
 from jupyter_serving.backends.process import ProcessBackend
-from jupyter_serving.controller import app
+from jupyter_serving.controller import app, registrar
 from jupyter_serving.controller.records import (
     ConfigRecord,
     EndpointRecord,
@@ -31,6 +33,8 @@ from jupyter_serving.controller.records import (
 )
 from jupyter_serving.controller.store import Statement, Store
 from jupyter_serving.places import DATA_DIR_VARIABLE
+from jupyter_serving.registry import resolve
+from jupyter_serving.registry.reference import ModelReference
 
 
 class Checkpoints:
@@ -118,11 +122,19 @@ def control(data: Path, folder: Path) -> None:
         os.dup2(source, target)
     logging.shutdown()
     instrument(Checkpoints(folder))
+    # A reader of its own would import MLflow anew for each controller: what is imported already answers instead.
+    registrar.Registrar.resolve = _resolve_here  # type: ignore[method-assign]
     code = 70
     try:
         code = app.main()
     finally:
         os._exit(code)
+
+
+async def _resolve_here(
+    self: registrar.Registrar, reference: ModelReference, registry: Registry
+) -> resolve.Resolved:
+    return await asyncio.to_thread(resolve.resolve, reference, registry)
 
 
 def main() -> None:
