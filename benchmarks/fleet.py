@@ -1,8 +1,8 @@
 """What endpoints cost that are scaled to zero: ``python -m benchmarks.fleet --endpoints 10,100,1000 [--json]``.
 
-All are made through the public API from one model of an MLflow registry. Each is proven by one replica and left idle until
-nothing of it runs, and the process that reads registries has ended (``registry_idle_seconds``, shortened here). Then memory by
-process, CPU of a quiet minute and the latency of the list are measured at each size of the fleet.
+All are made through the public API from one model of an MLflow registry. Each is proven by one replica and left idle
+until nothing of it runs, and the process that reads registries has ended (``registry_idle_seconds``, shortened here).
+Then memory by process, CPU of a quiet minute and the latency of the list are measured at each size of the fleet.
 """
 
 from __future__ import annotations
