@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
     """Seconds in words: ``90`` is ``1.5 min``."""
     if seconds < 60:
         return f"{seconds:g} s"
-    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
+    return f"{seconds / 60:.4g} min" if seconds < 3600 else f"{seconds / 3600:.4g} h"
 
 
 def models(detail: dict[str, Any]) -> str:

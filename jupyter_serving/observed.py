@@ -38,9 +38,9 @@ class Start(Wire):
     """Ours: one start of a replica as a waterfall; all phases in seconds.
 
     ``imports``: the slowest ten (package, its own seconds); ``imports_whole``: the same packages with what they brought
-    along. ``zygote``: ``resident``, ``started`` (for this start) or ``none``. ``memory_bytes``: resident memory of its
-    workers when it was ready. ``remedy``: what would save most. ``failed``: the phase it failed in, ``error`` why; both
-    empty where it did not.
+    along. ``zygote``: ``resident``, ``started`` (for this start) or ``none``. ``memory_bytes``: the most that a replica
+    of its model was measured to hold (proportional; 0: not yet). ``remedy``: what would save most. ``failed``: the
+    phase it failed in, ``error`` why; both empty where it did not.
     """
 
     replica: str

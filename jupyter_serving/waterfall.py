@@ -116,7 +116,7 @@ def _told(start: dict[str, Any]) -> list[str]:
     """What is said below the bars: where the process came from, what it holds, what would save most."""
     zygote = ZYGOTES.get(str(start.get("zygote")), "")
     held = int(start.get("memory_bytes") or 0)
-    facts = [zygote, f"{held / 1e6:.0f} MB in its workers" if held else ""]
+    facts = [zygote, f"a replica holds {held / 1e6:.0f} MB" if held else ""]
     first = ", ".join(fact for fact in facts if fact)
     return [text for text in (first, str(start.get("remedy") or "")) if text]
 

@@ -61,7 +61,10 @@ class Facts:
         slots = int(bounds.get("slots_per_replica") or 4)
         idle = bounds.get("scale_to_zero_seconds")
         own = [s for s in starts if s.get("served_entity") in (None, scaled.get("served_entity"))]
-        totals = [ready_seconds(s["phases"]) for s in own if s.get("total_seconds")]
+        # What a request waits for is a start from zero; a deployment's may hold the start of a zygote as well.
+        woken = [s for s in own if s.get("reason") == "wake" and s.get("total_seconds")]
+        timed = woken or [s for s in own if s.get("total_seconds")]
+        totals = [ready_seconds(s["phases"]) for s in timed]
         sizes = [float(s["memory_bytes"]) for s in own if s.get("memory_bytes")]
         return cls(
             low=int(bounds.get("min_replicas") or 0) * slots,

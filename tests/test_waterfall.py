@@ -84,7 +84,7 @@ def test_the_slowest_imports_stand_below_theirs_one_after_the_other() -> None:
     lines = repr(Starts([SLOW])).splitlines()
     assert "░" in next(line for line in lines if "torch " in line)
     assert lines[-1].strip() == SLOW["remedy"]
-    assert "a zygote was started for it, 512 MB" in lines[-2]
+    assert "a zygote was started for it, a replica holds 512 MB" in lines[-2]
 
 
 def test_imports_and_remedy_are_in_the_html_escaped() -> None:

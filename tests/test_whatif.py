@@ -49,7 +49,7 @@ STARTS = [
         "phases": {"spawn": 0.5, "model_load": 3.5},
         "memory_bytes": 200e6,
     },
-    {"served_entity": "iris", "total_seconds": None},
+    {"served_entity": "iris", "total_seconds": None, "reason": "wake"},
     {
         "served_entity": "other",
         "total_seconds": 90.0,
@@ -141,7 +141,7 @@ def test_the_record_of_an_endpoint_is_simulated() -> None:
     assert [line.cold_starts_a_day for line in told] == pytest.approx([3 * day, 3 * day, day])
     assert short.gb_hours_a_day < now.gb_hours_a_day < long.gb_hours_a_day
     assert now.met_cold_start > 0
-    assert told.title == "90 requests of 200 ms in 59.1667 min, simulated in steps of 10 s"
+    assert told.title == "90 requests of 200 ms in 59.17 min, simulated in steps of 10 s"
 
 
 def test_longer_records_are_asked_for_in_whole_tens() -> None:
@@ -193,3 +193,14 @@ def test_lists_of_the_command_line() -> None:
     for wrong in ("x", "-1", "nan"):
         with pytest.raises(InvalidParameter, match="no number"):
             whatif.numbers(wrong)
+
+
+def test_where_requests_have_met_starts_from_zero_only_those_count_as_cold_starts() -> None:
+    woken = {
+        "served_entity": "iris",
+        "reason": "wake",
+        "total_seconds": 0.3,
+        "phases": {"spawn": 0.2},
+    }
+    assert Facts.of(SCALED, STARTS).cold_start > 1
+    assert Facts.of(SCALED, [*STARTS, woken]).cold_start == 0.2

@@ -27,6 +27,7 @@ from .reconcile import Reconciler
 from .records import ConfigRecord, EndpointRecord, ReplicaRecord, StartRecord
 from .resources import Resources
 from .scaling import Scaling
+from .starts import Starts
 from .store import Store
 from .survey import Survey
 
@@ -45,6 +46,7 @@ class Answers:
         models: Models,
         survey: Survey,
         resources: Resources,
+        starts: Starts,
         places: Places,
         settings: Settings,
     ) -> None:
@@ -52,7 +54,7 @@ class Answers:
         self._reconciler, self._link, self._endpoints = reconciler, link, endpoints
         self._models, self._places, self._settings = models, places, settings
         self._survey = survey
-        self._resources = resources
+        self._resources, self._starts = resources, starts
         self._started = int(time.time() * 1000)
 
     @property
@@ -185,7 +187,7 @@ class Answers:
         endpoint = self._endpoints.get(name)
         found = await self._store.recent(StartRecord, endpoint.id)
         chosen = [s for s in found if reason in ("", s.reason)]
-        return [_start(s) for s in chosen[max(0, len(chosen) - limit) :]]
+        return [_start(self._starts.weighed(s)) for s in chosen[max(0, len(chosen) - limit) :]]
 
     def _problems(self) -> list[str]:
         recorded = _recorded_problem(self._places.gateway_state)

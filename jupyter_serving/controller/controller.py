@@ -76,7 +76,7 @@ class Controller:
         self.link = GatewayLink(places, self.table.entries, self.table.draining, self._said)
         measures = Measures(store, backend, self.models.bytes_of)
         self.resources = Resources(store, self.journal, backend, settings, measures, self._publish)
-        self.starts = Starts(store, settings, self.history.cold_start)
+        self.starts = Starts(store, settings, self.history.cold_start, measures.largest)
         self.advising = Advising(store, self.history, self.resources.holds)
         self.steps = Steps(
             store,
@@ -133,6 +133,7 @@ class Controller:
             self.models,
             self.survey,
             self.resources,
+            self.starts,
             places,
             settings,
         )

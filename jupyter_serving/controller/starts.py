@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -18,7 +17,7 @@ from ..backends.base import Started, Unready
 from ..errors import ServingError
 from ..settings import Settings
 from . import remedies
-from .records import EndpointRecord, ReplicaRecord, StartRecord
+from .records import EndpointRecord, EntityRecord, ReplicaRecord, StartRecord
 from .sizing import idle_limit_of
 from .store import Store
 
@@ -49,8 +48,8 @@ class Open:
 class Starts:
     """Writes starts.
 
-    ``cold_start`` is told the endpoint of each cold start; ``clock`` is the wall clock that gateway and controller
-    share, in seconds.
+    ``cold_start`` is told the endpoint of each cold start; ``held`` gives the most bytes that a replica of an entity
+    was measured to hold (0: not yet); ``clock`` is the wall clock that gateway and controller share, in seconds.
     """
 
     def __init__(
@@ -58,10 +57,11 @@ class Starts:
         store: Store,
         settings: Settings,
         cold_start: Callable[[str], None],
+        held: Callable[[EntityRecord], int],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._settings, self._clock = store, settings, clock
-        self._cold_start = cold_start
+        self._cold_start, self._held = cold_start, held
         self._open: dict[str, Open] = {}
         self._emptied: dict[str, float] = {}
 
@@ -78,6 +78,7 @@ class Starts:
         """
         now = self._clock()
         start = _start(record, began, now, reached, model_bytes)
+        start = self.weighed(start)
         start = replace(start, remedy=self._remedy(start))
         if record.reason != "deploy":  # there the route waits for the whole config
             self._open[record.id] = Open(start, now)
@@ -147,6 +148,7 @@ class Starts:
 
     async def _close(self, start: StartRecord, cold_start: float | None = None) -> None:
         self._open.pop(start.replica, None)
+        start = self.weighed(start)
         start = replace(start, remedy=self._remedy(start))
         endpoint = self._store.endpoints.get(start.endpoint)
         if endpoint is None:
@@ -160,11 +162,22 @@ class Starts:
         except (KeyError, ServingError) as error:
             log.warning("the start of replica %s is not completed: %s", start.replica, error)
 
-    def _remedy(self, start: StartRecord) -> str:
+    def entity(self, start: StartRecord) -> EntityRecord | None:
+        """The served entity that was started; None where its config is not kept any more."""
         config = self._store.configs.get((start.endpoint, start.config_version))
-        if config is None:
+        return None if config is None else config.entity(start.entity)
+
+    def weighed(self, start: StartRecord) -> StartRecord:
+        """The start with what its replicas are known to hold by now: that is measured after they became ready."""
+        entity = self.entity(start)
+        known = 0 if entity is None else self._held(entity)
+        return replace(start, memory_bytes=known or start.memory_bytes)
+
+    def _remedy(self, start: StartRecord) -> str:
+        entity = self.entity(start)
+        if entity is None:
             return ""
-        spec = config.entity(start.entity).spec
+        spec = entity.spec
         key = f"{start.endpoint}:{start.config_version}:{start.entity}"
         slept_from = self._emptied.get(key)
         best = remedies.best(
@@ -201,14 +214,8 @@ def _start(
         zygote=reached.making.zygote if reached.phase != "spawning" else "",
         zygote_seconds=round(reached.making.zygote_seconds, 4),
         first_prediction=round(float(reached.details.get("first") or 0.0), 4),
-        memory_bytes=_memory(reached.details),
         model_bytes=model_bytes,
     )
-
-
-def _memory(details: dict[str, Any]) -> int:
-    told = details.get("memory")
-    return int(told.get("rss_bytes") or 0) if isinstance(told, dict) else 0
 
 
 def _extended(start: StartRecord, phase: str, seconds: float) -> StartRecord:

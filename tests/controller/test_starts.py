@@ -40,11 +40,15 @@ class Book:
     cold: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.starts = Starts(self.store, Settings(), self.cold.append, lambda: self.now)
+        self.starts = Starts(
+            self.store, Settings(), self.cold.append, lambda entity: 7_000_000, lambda: self.now
+        )
 
     def again(self) -> None:
         """Another controller, on the same store."""
-        self.starts = Starts(self.store, Settings(), self.cold.append, lambda: self.now)
+        self.starts = Starts(
+            self.store, Settings(), self.cold.append, lambda entity: 7_000_000, lambda: self.now
+        )
 
     async def ready(self, record: ReplicaRecord) -> None:
         """Its backend is asked 10 ms after it was recorded, and it is ready 200 ms after that."""
