@@ -27,6 +27,9 @@ TONES = {
     "STOPPED": "idle",
     "FAILED": "bad",
     "UPDATE_FAILED": "bad",
+    "ACTIVE": "good",
+    "SUPERSEDED": "idle",
+    "CANCELED": "idle",
 }
 IN_NOTEBOOK, IN_SHELL = "%serve delete {}", "jupyter serving delete {}"
 WORDS = {"ok": "good", "warn": "warn", "fail": "bad"}

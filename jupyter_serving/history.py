@@ -128,33 +128,20 @@ def sparkline(values: Values, width: int = WIDTH) -> str:
 
 
 def chart(values: Values, label: str) -> str:
-    """An inline SVG line from 0 to the highest value, broken where there is none."""
+    """Inline SVG bars from 0 to the highest value; nothing where there is none, so that one value alone is seen too."""
     shown = thinned(values, SVG_WIDTH // 2)
-    top, wide = _most(shown) or 1.0, max(1, len(shown) - 1)
-    strokes = []
-    for stretch in _stretches(shown):
-        points = [
-            f"{x / wide * SVG_WIDTH:.1f},{SVG_HEIGHT - 2 - v / top * (SVG_HEIGHT - 4):.1f}"
-            for x, v in stretch
-        ]
-        # A line of one point is a dot.
-        strokes.append(f"M{' L'.join(points if len(points) > 1 else points * 2)}")
+    top, wide = _most(shown) or 1.0, SVG_WIDTH / max(1, len(shown))
+    bars = [
+        f"M{place * wide:.1f},{SVG_HEIGHT} h{wide:.2f} v-{max(1.0, value / top * SVG_HEIGHT):.1f} h-{wide:.2f}z"
+        for place, value in enumerate(shown)
+        if value
+    ]
     return (
         f'<svg role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {SVG_WIDTH} {SVG_HEIGHT}" '
-        f'preserveAspectRatio="none" style="width: 100%; height: {SVG_HEIGHT}px">'
-        f'<path d="{" ".join(strokes)}" fill="none" stroke="{cards.COLOURS["busy"]}" stroke-width="1.5" '
-        'stroke-linecap="round" vector-effect="non-scaling-stroke"/></svg>'
+        f'preserveAspectRatio="none" style="width: 100%; height: {SVG_HEIGHT}px; '
+        f'border-bottom: 1px solid {cards.BORDER}">'
+        f'<path d="{" ".join(bars)}" fill="{cards.COLOURS["busy"]}"/></svg>'
     )
-
-
-def _stretches(values: Values) -> Iterator[list[tuple[int, float]]]:
-    stretch: list[tuple[int, float]] = []
-    for place, value in enumerate([*values, None]):
-        if value is not None:
-            stretch.append((place, value))
-        elif stretch:
-            yield stretch
-            stretch = []
 
 
 def _or_none(choose: Callable[[list[float]], float], values: Values) -> float | None:

@@ -133,7 +133,9 @@ def _html(updates: Iterable[Update]) -> str:
     shown = ""
     for update in updates:
         first, *rest = update.lines()
-        dot = cards.badge(update.outcome.lower(), OUTCOMES.get(update.outcome, "busy"))
+        # The sentence says that it succeeded; anything else is a word of its own.
+        word = "" if update.outcome == "SUCCEEDED" else f"{cards.phase_words(update.outcome)}:"
+        dot = cards.badge(word, OUTCOMES.get(update.outcome, "busy"))
         more = "".join(f'<div style="{cards.DIM}">{escape(line.strip())}</div>' for line in rest)
         shown += f'<div style="margin-bottom: 6px">{dot} {escape(first)}{more}</div>'
     return shown

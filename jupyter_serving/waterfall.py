@@ -41,12 +41,21 @@ EMPTY = "No replica has been started yet."
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a waterfall; times in seconds. ``part``: of the phase above it (one package of its imports)."""
+    """A line of a waterfall; times in seconds.
+
+    ``part``: of the phase above it (one package of its imports), ``drawn`` as so long a bar.
+    """
 
     label: str
     begun: float
     seconds: float
     part: bool = False
+    drawn: float | None = None
+
+    @property
+    def length(self) -> float:
+        """Seconds that its bar stands for."""
+        return self.seconds if self.drawn is None else self.drawn
 
 
 class Starts(list[dict[str, Any]]):
@@ -81,7 +90,7 @@ def rows(start: dict[str, Any]) -> Iterator[Row]:
     for name, seconds in _phases(start).items():
         yield Row(LABELS.get(name, name.replace("_", " ")), begun, seconds)
         if name == "imports":
-            yield from _packages(start, begun)
+            yield from _packages(start, begun, seconds)
         begun += seconds
 
 
@@ -95,11 +104,14 @@ def _phases(start: dict[str, Any]) -> dict[str, float]:
     return phases | {OTHER: rest} | after
 
 
-def _packages(start: dict[str, Any], begun: float) -> Iterator[Row]:
-    for package, seconds in start.get("imports") or []:
-        if seconds >= OTHER_SECONDS:
-            yield Row(str(package), begun, float(seconds), part=True)
-            begun += float(seconds)
+def _packages(start: dict[str, Any], begun: float, phase: float) -> Iterator[Row]:
+    """The slowest packages, one after the other within their phase: it is shorter where some came before the start."""
+    slow = [(str(p), float(s)) for p, s in start.get("imports") or [] if s >= OTHER_SECONDS]
+    whole = sum(seconds for _, seconds in slow)
+    scale = min(1.0, phase / whole) if whole else 1.0
+    for package, seconds in slow:
+        yield Row(package, begun, seconds, part=True, drawn=seconds * scale)
+        begun += seconds * scale
 
 
 def _title(start: dict[str, Any]) -> str:
@@ -136,7 +148,7 @@ def _text(start: dict[str, Any]) -> str:
     lines = [
         f"  {label.ljust(wide)}  {row.seconds * 1000:7.1f} ms  "
         f"{' ' * round(_share(row.begun, total) * BAR_CHARACTERS)}"
-        f"{('░' if row.part else '█') * round(_share(row.seconds, total) * BAR_CHARACTERS)}".rstrip()
+        f"{('░' if row.part else '█') * round(_share(row.length, total) * BAR_CHARACTERS)}".rstrip()
         for label, row in zip(labels, shown, strict=True)
     ]
     return "\n".join([_title(start), *lines, *(f"  {text}" for text in _told(start))])
@@ -161,7 +173,7 @@ def _line(row: Row, total: float) -> str:
     return (
         f'<span style="{style}">{escape(row.label)}</span>'
         f'<span style="text-align: right">{row.seconds * 1000:.1f} ms</span>'
-        f"{_bar(_share(row.begun, total), _share(row.seconds, total), row.part)}"
+        f"{_bar(_share(row.begun, total), _share(row.length, total), row.part)}"
     )
 
 

@@ -215,7 +215,7 @@ class WhatIf(list[Line]):
         return "\n".join([self.title, table, *self.notes])
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        headers = [name.capitalize() for name in HEADERS]
+        headers = [name.capitalize().replace("Gb-", "GB-") for name in HEADERS]
         notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
         return {
             "text/plain": repr(self),

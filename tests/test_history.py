@@ -84,12 +84,16 @@ def test_a_sparkline_has_a_character_for_each_value(values: list[float | None], 
 
 
 @given(VALUES)
-def test_a_chart_stays_in_its_box(values: list[float | None]) -> None:
+def test_a_chart_stays_in_its_box_and_shows_each_value_above_zero(
+    values: list[float | None],
+) -> None:
     path = ET.fromstring(chart(values, "a & b")).find("path")
     assert path is not None
-    points = re.findall(r"(-?[\d.]+),(-?[\d.]+)", path.attrib["d"])
-    assert all(0 <= float(x) <= 480 and 0 <= float(y) <= 34 for x, y in points)
-    assert bool(points) == any(v is not None for v in values)
+    bars = re.findall(r"M([\d.]+),(\d+) h([\d.]+) v-([\d.]+)", path.attrib["d"])
+    for left, bottom, wide, high in bars:
+        assert float(left) + float(wide) <= 480 + 1
+        assert float(high) <= float(bottom) <= 34
+    assert bool(bars) == any(values)
 
 
 @pytest.mark.parametrize("values", [[0, 0], [5]])
