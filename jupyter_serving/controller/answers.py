@@ -59,9 +59,9 @@ class Answers:
 
     @property
     def gateway_url(self) -> str:
-        """Base URL of the gateway; "" while it is not known."""
-        hello = self._link.hello
-        return f"http://{hello['host']}:{hello['port']}" if hello.get("port") else ""
+        """Base URL of the gateway; "" before its first start. It keeps its port, so what it wrote down holds, too."""
+        known = self._link.hello or _recorded(self._places.gateway_state)
+        return f"http://{known['host']}:{known['port']}" if known.get("port") else ""
 
     async def summaries(self) -> list[EndpointSummary]:
         """The list, by name."""
@@ -224,10 +224,16 @@ def _start(record: StartRecord) -> Start:
     return Start(**fields | {"served_entity": record.entity, "imports": list(record.imports)})
 
 
+def _recorded(state: Path) -> dict[str, Any]:
+    """What the gateway wrote down about itself; empty where it has not, or it cannot be read."""
+    try:
+        found = json.loads(state.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _recorded_problem(state: Path) -> str | None:
     """What the gateway wrote down as the reason why it cannot be reached."""
-    try:
-        problem = json.loads(state.read_bytes()).get("problem")
-    except (OSError, ValueError):
-        return None
+    problem = _recorded(state).get("problem")
     return str(problem) if problem else None

@@ -216,17 +216,23 @@ class Certificates:
         """Write the whole certificate when the minute after is over; where nobody asks, as soon as that is sure."""
         self._after[update.endpoint] = update
         try:
-            limit = update.ended + SETTLE + AFTER + LATE_SECONDS
             settled = update.ended + SETTLE + LATE_SECONDS
-            while not update.over.is_set() and (now := self._clock()) < limit:
-                self._note_drain(update)
-                if now >= settled and not await self._traffic(update):
-                    break
-                await self._pause(update.over, POLL_SECONDS if now < settled else 1.0)
+            # The gateway's last report on the update itself is on its way until then: nothing ends that wait.
+            await self._wait(update, settled, asyncio.Event(), POLL_SECONDS)
+            if await self._traffic(update) and not update.over.is_set():
+                await self._write(update, complete=False)
+                await self._wait(update, settled + AFTER, update.over, 1.0)
             await self._write(update, complete=True)
         finally:
             if self._after.get(update.endpoint) is update:
                 del self._after[update.endpoint]
+
+    async def _wait(
+        self, update: _Following, limit: float, over: asyncio.Event, pause: float
+    ) -> None:
+        while not over.is_set() and self._clock() < limit:
+            self._note_drain(update)
+            await self._pause(over, pause)
 
     def _note_drain(self, update: _Following) -> None:
         """How long the replicas of the config before went on after the switch, once they are gone."""
@@ -237,6 +243,7 @@ class Certificates:
             update.phases["drain"] = max(0.0, self._clock() - update.ended)
 
     async def _traffic(self, update: _Following) -> bool:
+        """Whether anybody asks at all: from the minute before it on."""
         rows = await self._rows(update.endpoint, update.began - BEFORE, self._clock() + 1)
         return any(row.numbers["arrivals"] or row.numbers["in_flight"] for row in rows)
 
