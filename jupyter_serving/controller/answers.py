@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import processes
 from ..api import EndpointDetailed, EndpointSummary
 from ..errors import BadRequest, NotFound
 from ..observed import Event, Start
@@ -59,8 +60,8 @@ class Answers:
 
     @property
     def gateway_url(self) -> str:
-        """Base URL of the gateway; "" before its first start. It keeps its port, so what it wrote down holds, too."""
-        known = self._link.hello or _recorded(self._places.gateway_state)
+        """Base URL of the gateway; "" while none is known to run. One that is not linked yet wrote its port down."""
+        known = self._link.hello or _running(self._places.gateway_state)
         return f"http://{known['host']}:{known['port']}" if known.get("port") else ""
 
     async def summaries(self) -> list[EndpointSummary]:
@@ -231,6 +232,12 @@ def _recorded(state: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _running(state: Path) -> dict[str, Any]:
+    """The same of a gateway whose process lives; empty where it does not."""
+    found = _recorded(state)
+    return found if found.get("pid") and processes.start_ticks(int(found["pid"])) else {}
 
 
 def _recorded_problem(state: Path) -> str | None:
