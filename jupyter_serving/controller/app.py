@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -23,6 +24,9 @@ from .store import Store, StoreLocked
 
 log = logging.getLogger("jupyter_serving.controller")
 EXIT_LOCKED, EXIT_FAULT = 0, 4
+# One answer about a thousand endpoints makes some ten thousand objects at a time. With the usual 700 they count as old
+# ones before they are gone again, and a full collection stops everything for tens of milliseconds.
+COLLECT_AFTER = (50_000, 20, 20)
 
 
 async def serve(places: Places, settings: Settings) -> None:
@@ -57,6 +61,7 @@ async def serve(places: Places, settings: Settings) -> None:
 
 def main() -> int:
     """Run the controller of ``$JUPYTER_SERVING_DATA_DIR``; 0 also where another one runs already."""
+    gc.set_threshold(*COLLECT_AFTER)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
