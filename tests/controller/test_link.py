@@ -10,6 +10,7 @@ from typing import Any
 
 from jupyter_serving.controller.link import GatewayLink
 from jupyter_serving.places import Places
+from jupyter_serving.version import version
 
 
 def entry(*replicas: str, draining: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -27,7 +28,8 @@ class SlowGateway:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
-        self.say({"type": "hello", "pid": 1, "port": 1, "host": "x"})
+        # Of our version: the link would start a real successor for another one.
+        self.say({"type": "hello", "pid": 1, "port": 1, "host": "x", "version": version()})
         while line := await reader.readline():
             self.heard.put_nowait(json.loads(line))
 
