@@ -98,6 +98,18 @@ def crowd(
                 *(told.gb_hours, told.replicas.mean(axis=1), told.waiting_p95),
             )
         )
+    return _summed(found, endpoints, length, step, run, made)
+
+
+def _summed(
+    found: list[tuple[Floats, ...]],
+    endpoints: int,
+    length: float,
+    step: float,
+    run: float,
+    made: float,
+) -> Crowd:
+    """All blocks together; ``run`` and ``made``: seconds that the simulation and its arrivals took."""
     columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
     requests, refused, cold, met, memory, replicas = (float(c.sum()) for c in columns[:6])
     return Crowd(
